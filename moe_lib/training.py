@@ -1,0 +1,183 @@
+"""One training loop for the whole course: progress, history, Ctrl-C, resume."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from moe_lib.checks import require_count
+
+Metrics = dict[str, Tensor]
+Objective = Callable[[nn.Module, torch.Generator], "Tensor | tuple[Tensor, Metrics]"]
+
+
+def progress(total: int, label: str, start: int = 0) -> Any:
+    """A tqdm bar; MOE_LIB_PROGRESS=0 silences it (in notebooks TQDM_DISABLE fails)."""
+    from tqdm.auto import tqdm
+
+    quiet = os.environ.get("MOE_LIB_PROGRESS", "1") == "0"
+    return tqdm(total=total, initial=start, desc=label, disable=quiet, leave=False)
+
+
+class Trainer:
+    """Minimise ``objective(model, generator)``; stop, look, and go on as you like.
+
+    Args:
+        model: any module; it is trained in place.
+        objective: returns the loss (0-d), or ``(loss, metrics)`` with tensors to
+            record each step. Draw random numbers from the generator that it is given,
+            never from a fresh one: then a resumed run repeats an uninterrupted one
+            bit for bit.
+        optimizer: over the model's parameters.
+        seed: of the generator.
+        label: shown beside the progress bar.
+        keep: steps at which a copy of the model's state is kept in `snapshots`
+            (0 is the untrained model).
+
+    Attributes:
+        step: steps done. history: name -> ``[steps, ...]`` tensor on the CPU.
+        snapshots: step -> state dict. interrupted: whether Ctrl-C ended the last run.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        *,
+        seed: int = 0,
+        label: str = "training",
+        keep: tuple[int, ...] = (),
+    ) -> None:
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        device = next(model.parameters()).device
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.label, self.keep = label, frozenset(keep)
+        self.step, self.interrupted = 0, False
+        self.snapshots: dict[int, dict[str, Tensor]] = {}
+        self._records: dict[str, list[Tensor]] = {}
+        self._snapshot_if_due()
+
+    def run(
+        self, steps: int, *, until: Callable[[Metrics], bool] | None = None
+    ) -> Trainer:
+        """Train up to step ``steps`` in all, and return the trainer.
+
+        After Ctrl-C the step in hand is finished first, so model, optimiser and
+        history always agree; the same call goes on where it stopped.
+
+        Args:
+            until: given the step's metrics ("loss" among them), ends the run early.
+
+        Raises:
+            ValueError: the loss is NaN or infinite (the model keeps the last good
+                step's weights), or ``steps`` is not a whole number.
+        """
+        require_count("steps", steps, minimum=0)
+        self.interrupted = False
+        with (
+            _deferred_interrupt() as asked,
+            progress(steps, self.label, self.step) as bar,
+        ):
+            while self.step < steps:
+                metrics = self._one_step()
+                bar.update()
+                if until is not None and until(metrics):
+                    break
+                if asked.is_set():
+                    self.interrupted = True
+                    break
+        if self.interrupted:
+            print(
+                f"{self.label}: stopped by you at step {self.step} of {steps}."
+                " What was learnt is kept; run(...) again goes on from here."
+            )
+        return self
+
+    @property
+    def history(self) -> dict[str, Tensor]:
+        """Every recorded metric, one row a step."""
+        return {name: torch.stack(rows) for name, rows in self._records.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that `load` needs to go on; an old file stays until then."""
+        path = Path(path)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "records": self.history,
+            "snapshots": self.snapshots,
+        }
+        half_written = path.with_name(path.name + ".part")
+        torch.save(state, half_written)
+        half_written.replace(path)
+
+    def load(self, path: str | Path) -> Trainer:
+        """Take up a run saved by `save`: the next `run` repeats it bit for bit."""
+        if not Path(path).exists():
+            raise ValueError(f"{path} does not exist: save a run there first")
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.step, self.snapshots = state["step"], state["snapshots"]
+        self._records = {k: list(rows) for k, rows in state["records"].items()}
+        return self
+
+    def _one_step(self) -> Metrics:
+        answer = self.objective(self.model, self.generator)
+        loss, metrics = answer if isinstance(answer, tuple) else (answer, {})
+        if not bool(torch.isfinite(loss)):
+            raise ValueError(
+                f"{self.label}: the loss is {loss.item()} at step {self.step}:"
+                " lower the learning rate or look for NaN in the data"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        metrics = {k: v.detach().cpu() for k, v in {"loss": loss, **metrics}.items()}
+        for name, value in metrics.items():
+            self._records.setdefault(name, []).append(value)
+        self.step += 1
+        self._snapshot_if_due()
+        return metrics
+
+    def _snapshot_if_due(self) -> None:
+        if self.step in self.keep:
+            self.snapshots[self.step] = copy.deepcopy(self.model.state_dict())
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a flag; the second one breaks in at once.
+
+    A KeyboardInterrupt in the middle of an optimiser step would leave half of the
+    weights updated. Signals reach the main thread only; elsewhere nothing changes.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(signum: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
