@@ -1,0 +1,1 @@
+"""Real data that arrives with the package; nothing is downloaded."""
