@@ -1,0 +1,17 @@
+"""What the chapters share: set-up, self-test, exercises and claims."""
+
+from moe_lib.course.claims import Claim, ClaimsTable
+from moe_lib.course.exercises import exercise, hint, solution
+from moe_lib.course.selftest import self_test
+from moe_lib.course.setup import Course, start
+
+__all__ = [
+    "Claim",
+    "ClaimsTable",
+    "Course",
+    "exercise",
+    "hint",
+    "self_test",
+    "solution",
+    "start",
+]

@@ -1,0 +1,1 @@
+"""Pictures: pure functions from results to plotly figures or to Player scenes."""

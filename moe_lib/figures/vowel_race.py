@@ -1,0 +1,108 @@
+"""Pictures of the race of 1991: epochs per system, and the effect of the step size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+import torch
+
+from moe_lib.course.vowel_race import RaceResult
+from moe_lib.figures.style import ON_BOTH, figure
+
+
+def race_figure(
+    results: Sequence[RaceResult], paper: Mapping[str, tuple[float, float]]
+) -> go.Figure:
+    """Epochs of every run, a column per system; the paper's mean and SD beside it."""
+    fig = figure(
+        alt="Epochs until the error is 0.08, one mark a run, for "
+        + "; ".join(f"{r.system.name}: {r.epochs.nanmean():.0f}" for r in results)
+        + ". Hollow diamonds: the paper's means.",
+        title="How many epochs to an average squared error of 0.08?",
+        y="epochs",
+    )
+    for i, result in enumerate(results):
+        name, spread = (
+            result.system.name,
+            torch.linspace(-0.16, 0.16, len(result.epochs)),
+        )
+        fig.add_scatter(
+            x=(i - 0.15 + spread).tolist(), y=result.epochs.tolist(), mode="markers",
+            marker=dict(color=ON_BOTH[4 if result.system.experts else 1], size=6,
+                        symbol="circle" if result.system.experts else "square"),
+            name=name, showlegend=False, hovertemplate=f"{name}: %{{y}} epochs",
+        )  # fmt: skip
+    means, spreads = zip(*(paper[r.system.name] for r in results), strict=True)
+    fig.add_scatter(
+        x=[i + 0.2 for i in range(len(results))], y=list(means), mode="markers",
+        marker=dict(symbol="diamond-open", size=11, color=ON_BOTH[7], line_width=2),
+        error_y=dict(array=list(spreads)), name="the paper, mean and SD of 25",
+    )  # fmt: skip
+    fig.add_scatter(x=[None], y=[None], mode="markers", name="here, one mark a seed",
+                    marker=dict(color=ON_BOTH[4], size=6))  # fmt: skip
+    ticks = dict(tickvals=list(range(len(results))))
+    fig.update_xaxes(ticktext=[r.system.name for r in results], **ticks)
+    fig.update_yaxes(rangemode="tozero")
+    return fig
+
+
+def step_size_figure(results: Mapping[float, Sequence[RaceResult]]) -> go.Figure:
+    """Epochs against the step size, both on log scales, one line per system."""
+    fig = figure(
+        alt="Epochs to the error of 0.08 against the step size, a line per system: "
+        + "; ".join(
+            f"{r.system.name} needs {r.epochs.nanmean():.0f} at step {lr:g}"
+            for lr, row in results.items()
+            for r in row
+        ),
+        title="What if every system takes its own best step?",
+        x="step size",
+        y="epochs, mean of the runs that arrived",
+    )
+    for i, system in enumerate(r.system for r in next(iter(results.values()))):
+        column = [row[i] for row in results.values()]
+        lost = [int(c.epochs.isnan().sum()) for c in column]
+        shape = ["circle", "diamond", "square", "triangle-up"][i % 4]
+        fig.add_scatter(
+            x=list(results), y=[c.epochs.nanmean().item() for c in column],
+            name=system.name, mode="lines+markers",
+            line=dict(dash="solid" if system.experts else "dash"),
+            marker=dict(symbol=[shape + ("-open" if n else "") for n in lost], size=10),
+            customdata=lost,
+            hovertemplate="step %{x}: %{y:.0f} epochs, %{customdata} runs lost",
+        )  # fmt: skip
+    fig.update_xaxes(
+        type="log", tickvals=list(results), ticktext=[f"{lr:g}" for lr in results]
+    )
+    fig.update_yaxes(type="log", tickvals=[10, 20, 50, 100, 200, 500, 1000])
+    return fig
+
+
+def survivors_figure(
+    results: Sequence[RaceResult], title: str = "How many experts survive?"
+) -> go.Figure:
+    """Runs by the number of experts with a mean gate above 5 %, a row per system."""
+    most = max(r.system.experts for r in results)
+    names = [r.system.name for r in results]
+    counts = [[int((r.survivors == k).sum()) for k in range(most + 1)] for r in results]
+    share = [[c / max(1, sum(row)) for c in row] for row in counts]
+    labels = [[str(c) if c else "" for c in row] for row in counts]
+    fig = figure(
+        go.Heatmap(
+            z=share, x=list(range(most + 1)), y=names, text=labels,
+            texttemplate="%{text}", showscale=False, xgap=3, ygap=3, zmin=0, zmax=1,
+            colorscale=[[0, "rgba(63,131,199,0.06)"], [1, "rgba(63,131,199,0.85)"]],
+            hovertemplate="%{y}: %{x} experts in %{text} runs<extra></extra>",
+        ),
+        alt="Runs by experts alive. " + "; ".join(
+            f"{name}: " + ", ".join(f"{c} with {k}" for k, c in enumerate(row) if c)
+            for name, row in zip(names, counts, strict=True)
+        ),
+        title=title,
+        x="experts with a mean share above 5 %",
+        height=110 + 48 * len(results),
+    )  # fmt: skip
+    fig.update_yaxes(autorange="reversed", showgrid=False)
+    fig.update_xaxes(dtick=1, showgrid=False, range=[0.5, most + 0.5])
+    return fig
