@@ -35,7 +35,8 @@ import sys
 
 if importlib.util.find_spec("moe_lib") is None:
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-    subprocess.run([*pip, "git+@REPOSITORY@"], check=True)
+    library = "git+@REPOSITORY@"
+    subprocess.run([*pip, library], check=True)
 
 # %%
 import torch

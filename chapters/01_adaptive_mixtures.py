@@ -40,7 +40,8 @@ import sys
 
 if importlib.util.find_spec("moe_lib") is None:
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-    subprocess.run([*pip, "git+@REPOSITORY@"], check=True)
+    library = "git+@REPOSITORY@"
+    subprocess.run([*pip, library], check=True)
 
 # %%
 import torch
@@ -402,9 +403,7 @@ survivors_figure(tilted, "Does the gate recover from a head start?")
 # %% [markdown]
 # *Read from top to bottom.* A mild tilt is repaired. A hard one is not: an
 # expert without a share gets no gradient, learns nothing, and so earns no
-# share. Remember this picture in [chapter 2].
-#
-# [chapter 2]: https://arxiv.org/abs/1701.06538
+# share. Remember this picture in chapter 2.
 
 # %% [markdown]
 # ## Why experts at all? Interference
@@ -435,52 +434,19 @@ interference_figure(damage)
 # standard errors in the paper's direction.
 
 # %%
-from moe_lib.course import Claim, ClaimsTable
+from moe_lib.course import ClaimsTable
+from moe_lib.course.claims_01 import epochs_claims, other_claims
 
-four, eight, bp6, bp12 = results
-where = "Jacobs et al. 1991"
-epochs = [
-    Claim.compare("M1.4-faster", "4 experts need fewer epochs than BP with 6 hidden "
-                  "units, at one step size", f"{where}, table 1", "1124 < 2209",
-                  four.epochs, bp6.epochs),
-    Claim.compare("M1.8-faster", "8 experts need fewer epochs than BP with 12 hidden "
-                  "units, at one step size", f"{where}, table 1", "1083 < 2435",
-                  eight.epochs, bp12.epochs),
-    Claim.compare("M1.any-step", "... also if BP's step is doubled (no half in its "
-                  "error)", "this chapter", "not stated",
-                  four.epochs, doubled[0].epochs),
-    Claim.compare("M1.best-step", "... and with each at its own best step",
-                  "this chapter", "not stated", best_mixture, best_bp),
-    Claim.compare("M1.8-beats-4", "8 experts are faster than 4",
-                  f"{where}, table 1", "1083 < 1124", eight.epochs, four.epochs),
-    Claim.compare("M1.bp-order", "BP with 6 hidden units is faster than with 12",
-                  f"{where}, table 1", "2209 < 2435", bp6.epochs, bp12.epochs),
-]  # fmt: skip
-
-# %%
-rest = [
-    Claim.exact("M1.gradients", "the gradients 1.4 and 1.5", f"{where}, p. 81-82",
-                "derived", "equal to autograd, 1e-10", bool(worst < 1e-10)),
-    Claim.exact("M1.best-fitting", "1.3 adapts the best-fitting expert fastest, 1.2 "
-                "the worst (no expert closer than one sd)", f"{where}, p. 82",
-                "argued", "1,000 random cases", best_first and worst_first),
-    Claim.same("M1.accuracy", "mixture and BP name the same share of unheard "
-               "speakers' vowels, within 2 points", f"{where}, table 1", "90 and 90",
-               100 * four.test, 100 * bp6.test, margin=2.0, unit="%", digits=1),
-    Claim.share("M1.survivors", "two or three experts survive", f"{where}, p. 87",
-                "in all simulations", torch.cat([
-                    (r.survivors >= 2) & (r.survivors <= 3) for r in results[:2]])),
-    Claim.compare("M1.1.3-vs-1.2", "1.3 is faster than 1.2, gradients of equal size",
-                  f"{where}, p. 81", "better performance", four.epochs,
-                  others[0].epochs),
-    Claim.compare("M1.cooperation", "1.1 keeps more experts in use than 1.3",
-                  f"{where}, p. 80", "argued", four.survivors.double(),
-                  others[1].survivors.double(), digits=2),
-    Claim.compare("M1.interference", "a mixture of weak experts suffers less "
-                  "interference than one net", f"{where}, p. 79", "argued",
-                  damage.damage("weak"), damage.damage("net"), digits=2),
-]  # fmt: skip
-ClaimsTable(*epochs, *rest)
+ClaimsTable(
+    *epochs_claims(results, doubled, best=[best_mixture, best_bp]),
+    *other_claims(
+        results,
+        *others,
+        damage,
+        gradients_agree=bool(worst < 1e-10),
+        fitting_order=best_first and worst_first,
+    ),
+)
 
 # %% [markdown]
 # ## Your turn

@@ -92,6 +92,7 @@ class Trainer:
                 metrics = self._one_step()
                 bar.update()
                 if until is not None and until(metrics):
+                    bar.total = bar.n  # arrived early: a full bar, not a failed one
                     break
                 if asked.is_set():
                     self.interrupted = True

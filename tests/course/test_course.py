@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+import moe_lib.course
 from moe_lib.course import (
     Claim,
     ClaimsTable,
