@@ -64,7 +64,10 @@ class Trainer:
         self.label, self.keep = label, frozenset(keep)
         self.step, self.interrupted = 0, False
         self.snapshots: dict[int, dict[str, Tensor]] = {}
-        self._records: dict[str, list[Tensor]] = {}
+        # Lists of numbers: small tensors kept between a step's large ones would
+        # fragment the heap, hundreds of MB in a thousand steps.
+        self._records: dict[str, list] = {}
+        self._dtypes: dict[str, torch.dtype] = {}
         self._snapshot_if_due()
 
     def run(
@@ -107,7 +110,10 @@ class Trainer:
     @property
     def history(self) -> dict[str, Tensor]:
         """Every recorded metric, one row a step."""
-        return {name: torch.stack(rows) for name, rows in self._records.items()}
+        return {
+            name: torch.tensor(rows, dtype=self._dtypes[name])
+            for name, rows in self._records.items()
+        }
 
     def save(self, path: str | Path) -> None:
         """Write everything that `load` needs to go on; an old file stays until then."""
@@ -133,7 +139,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.step, self.snapshots = state["step"], state["snapshots"]
-        self._records = {k: list(rows) for k, rows in state["records"].items()}
+        self._records = {k: rows.tolist() for k, rows in state["records"].items()}
+        self._dtypes = {k: rows.dtype for k, rows in state["records"].items()}
         return self
 
     def _one_step(self) -> Metrics:
@@ -149,7 +156,8 @@ class Trainer:
         self.optimizer.step()
         metrics = {k: v.detach().cpu() for k, v in {"loss": loss, **metrics}.items()}
         for name, value in metrics.items():
-            self._records.setdefault(name, []).append(value)
+            self._records.setdefault(name, []).append(value.tolist())
+            self._dtypes[name] = value.dtype
         self.step += 1
         self._snapshot_if_due()
         return metrics
