@@ -150,8 +150,8 @@ assert torch.allclose(routing.dense().sum(dim=1), torch.ones(4))
 # **Pictures.** An expert has a colour, a letter and a place, the same in all
 # chapters. Figures can be zoomed and hovered over. What has a slider can be
 # moved with the arrow keys, once you have clicked on it or reached it with Tab.
-# Nothing of it needs a running kernel, so the pictures in a stored notebook and
-# in the book move as well.
+# None of it needs a running kernel: in the book the same pictures move as well.
+# A notebook that you have not run yet shows a still.
 #
 # **Training** shows a progress bar. Stop it with the stop button (or Ctrl-C):
 # what was learnt is kept, the next cell works, and `run` goes on from there.

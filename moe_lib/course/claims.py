@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from moe_lib.course.table import html_table
+
 EXACT, HOLDS, NOISE = "exact", "holds", "within noise"
 FAILS, CITED = "does not hold here", "cited only"
 
@@ -124,15 +126,13 @@ class ClaimsTable:
 
     def _repr_html_(self) -> str:
         rows = [
-            "<tr>"
-            f"<td style='text-align:left'>{html.escape(c.text)}<br>"
-            f"<small>{html.escape(c.id)} · {html.escape(c.source)}</small></td>"
-            f"<td>{html.escape(c.paper)}</td><td>{html.escape(c.ours)}</td>"
-            f"<td><b>{c.verdict}</b></td></tr>"
+            (
+                f"{html.escape(c.text)}<br>"
+                f"<small>{html.escape(c.id)} · {html.escape(c.source)}</small>",
+                html.escape(c.paper),
+                html.escape(c.ours),
+                f"<b style='white-space:nowrap'>{c.verdict}</b>",
+            )
             for c in self.claims
         ]
-        head = "".join(f"<th>{name}</th>" for name in self.HEAD)
-        return (
-            f"<table class='claims'><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table>"
-        )
+        return html_table(self.HEAD, rows)

@@ -95,7 +95,7 @@ def other_claims(
             page + "81", "better performance", four.epochs, competitive.epochs,
         ),
         Claim.compare(
-            "M1.cooperation", "1.1 keeps more experts in use than 1.3",
+            "M1.cooperation", "1.3 leaves fewer experts in use than 1.1",
             page + "80", "argued", four.survivors.double(),
             cooperative.survivors.double(), digits=2,
         ),

@@ -53,12 +53,12 @@ def deep_claims(
     """On the deep mixture; ``alone`` are the runs without balancing."""
     return [
         Claim.compare(
-            "M1.where", "the experts of layer 1 follow the place, not the class",
+            "M1.where", "the experts of layer 1 follow the class less than the place",
             f"{DEEP}, fig. 2", "shown", _column(balanced, "what", 0),
             _column(balanced, "where", 0), unit="nats", digits=2,
         ),
         Claim.compare(
-            "M1.what", "the experts of layer 2 follow the class, not the place",
+            "M1.what", "the experts of layer 2 follow the place less than the class",
             f"{DEEP}, fig. 2", "shown", _column(balanced, "where", 1),
             _column(balanced, "what", 1), unit="nats", digits=2,
         ),

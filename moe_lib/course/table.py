@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
+
+NUMBER = re.compile(r"[-+<~\d][\d.,\s±%e<-]*$")
+NO_BREAK = str.maketrans({" ": "\u00a0"})
 
 
 class Table:
@@ -19,9 +23,30 @@ class Table:
         return self.text
 
     def _repr_html_(self) -> str:
-        def cells(values: Sequence[object], tag: str) -> str:
-            return "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values)
+        rows = [[html.escape(str(value)) for value in row] for row in self.rows]
+        return html_table([html.escape(name) for name in self.head], rows)
 
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
-        head = f"<tr>{cells(self.head, 'th')}</tr>"
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table of escaped cells: columns of numbers to the right, words left.
+
+    Numbers do not break over lines, not at their ``±`` either.
+    """
+    columns = list(zip(*rows, strict=True))
+    sides = ["right" if all(map(NUMBER.match, c)) else "left" for c in columns]
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        sided = zip(cells, sides or ["left"] * len(head), strict=True)
+        return "".join(
+            f"<{tag} style='text-align:{side}'>{unbroken(cell)}</{tag}>"
+            for cell, side in sided
+        )
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    top = f"<tr>{line(head, 'th')}</tr>"
+    return f"<table><thead>{top}</thead><tbody>{body}</tbody></table>"
+
+
+def unbroken(cell: str) -> str:
+    """The cell with no-break spaces around each ``±``."""
+    return re.sub(r"\d ± \d", lambda m: m[0].translate(NO_BREAK), cell)

@@ -38,11 +38,11 @@ def t_tests(results: Sequence[RaceResult]) -> Table:
     for a, b in combinations(results, 2):
         x, y = (r.epochs[r.epochs.isfinite()].numpy() for r in (a, b))
         test = ttest_ind(x, y, equal_var=True)
-        verdict = "no difference seen"
+        verdict = "none seen"
         if test.pvalue < 0.05:
             faster = a if x.mean() < y.mean() else b
-            verdict = f"{faster.system.name} is faster"
+            verdict = faster.system.name
         rows.append([f"{a.system.name} / {b.system.name}", f"{test.statistic:.1f}",
                      f"{test.df:.0f}", f"{test.pvalue:.1g}", verdict])  # fmt: skip
-    head = ["pair", "t", "degrees of freedom", "p (two-sided)", "at the 5 % level"]
+    head = ["pair", "t", "degrees of freedom", "p (two-sided)", "faster at 5 %"]
     return Table(head, rows, f"t-tests of {len(rows)} pairs")

@@ -11,7 +11,8 @@ from moe_lib.course.em_race import ArmTable, Curves
 from moe_lib.course.hard_gate_race import GateErrors, GateSweep
 from moe_lib.figures.style import GRID, INK, MUTED, ON_BOTH, figure
 
-DASHES = ("solid", "dot", "dash", "longdash")
+PASSES = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000]
+DASHES = ("solid", "dot", "dash", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 COLOURS = (ON_BOTH[4], ON_BOTH[1], ON_BOTH[0], ON_BOTH[3])
 
@@ -57,7 +58,7 @@ def em_race_figure(curves: Sequence[Curves], *, ceiling: float) -> go.Figure:
                 line=dict(color=COLOURS[k], width=1.6, dash=DASHES[k]),
                 hovertemplate=f"{curve.name}<br>pass %{{x}}: %{{y:.3f}}<extra></extra>",
             )  # fmt: skip
-    fig.update_xaxes(type="log")
+    fig.update_xaxes(type="log", tickvals=PASSES)
     fig.update_yaxes(range=[-1.6, ceiling + 0.15])
     return fig
 
@@ -88,7 +89,7 @@ def arm_figure(table: ArmTable) -> go.Figure:
                 line=dict(color=COLOURS[k], width=1.6, dash=DASHES[k]),
                 hovertemplate=f"{curve.name}<br>pass %{{x}}: %{{y:.3f}}<extra></extra>",
             )  # fmt: skip
-    fig.update_xaxes(type="log")
+    fig.update_xaxes(type="log", tickvals=PASSES)
     fig.update_yaxes(type="log", tickvals=[0.01, 0.03, 0.1, 0.3, 1],
                      ticktext=["0.01", "0.03", "0.1", "0.3", "1"])  # fmt: skip
     return fig

@@ -31,7 +31,8 @@ def em_scene(
     runs = [[*_states(x, y, seed, iterations)] for seed in seeds.values()]
     low, high = x.min().item(), x.max().item()
     margin = 0.15 * (y.max() - y.min()).item()
-    axis = {"label": "input x", "range": [low, high]}
+    side = 0.02 * (high - low)
+    axis = {"label": "input x", "range": [low - side, high + side]}
     return {
         "title": "How do four straight lines share out a zigzag?",
         "alt": "Above a zigzag of points, four straight lines, one per expert, A and B"
@@ -128,11 +129,9 @@ def _areas(grid: Tensor, gates: Tensor) -> list[dict]:
          "high": tops[:, k].round(decimals=3).tolist(), "color": k, "opacity": 0.55}
         for k in range(gates.shape[1])
     ]  # fmt: skip
-    for k in range(gates.shape[1]):  # a letter in the middle of each wide area
-        if gates[:, k].max() > 0.4:
-            at = int((gates[:, k] * torch.arange(GRID)).sum() / gates[:, k].sum())
-            at = at if gates[at, k] > 0.3 else int(gates[:, k].argmax())
-            at = min(max(at, 2), GRID - 3)
+    for k in range(gates.shape[1]):  # a letter where the area is widest
+        if gates[:, k].max() > 0.15:
+            at = min(max(int(gates[:, k].argmax()), 2), GRID - 3)
             areas.append({"type": "text", "x": xs[at], "text": LETTERS[k],
                           "y": (tops[at, k] - gates[at, k] / 2).item(),
                           "color": "ink", "anchor": "middle"})  # fmt: skip

@@ -34,18 +34,19 @@ def who_learns_scene(outputs: Sequence[float], targets: Sequence[float]) -> dict
             pull = gradients_by_hand(name, o, gates, d)[0].abs().flatten()
             top = max(top, pull.max().item())
             panels.append(_bars(outputs, pull.tolist(), target))
-        states.append({"panels": panels, "handle": {"panel": 0, "x": target, "y": 0}})
-    for state in states:
+        states.append({"panels": panels})
+    for state, target in zip(states, targets, strict=True):
+        state["handle"] = {"panel": 0, "x": target, "y": 1.02 * top}
         for panel in state["panels"]:
-            panel[0]["y"] = [0, top]
+            panel[0]["y"] = [0, 1.02 * top]
     axis = {"label": "answer of the expert", "range": [low, high]}
     letters = ", ".join(f"{LETTERS[i]} at {v:g}" for i, v in enumerate(outputs))
     return {
         "title": "Who learns from this case?",
         "alt": f"Experts {letters} and a target that moves between them. Bars: the size"
         " of the gradient at each expert's output under the three losses of 1991.",
-        "caption": "Drag the target. 1.1 pulls at all alike, 1.2 hardest at the worst"
-        " expert, 1.3 hardest at those already near.",
+        "caption": "Drag the ring: the target. 1.1 pulls at all alike, 1.2 hardest at"
+        " the worst expert, 1.3 hardest at those already near.",
         "slider": {"label": "target", "values": [f"{t:+.2f}" for t in targets]},
         "start": len(targets) // 3,
         "panels": [

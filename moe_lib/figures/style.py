@@ -15,7 +15,7 @@ EXPERT_LIGHT = ("#7e1f26", "#df7b1a", "#656c00", "#28a789",
 EXPERT_DARK = ("#f0713c", "#fab12a", "#ecf262", "#3fdb9b",
                "#9ff7f6", "#5388f7", "#c7abf5", "#b4769c")  # fmt: skip
 # Readable on white and on near-black alike: figures have transparent backgrounds.
-INK, MUTED, GRID = "#7a7f87", "#9aa0a8", "rgba(128,128,128,0.22)"
+INK, MUTED, GRID = "#757a82", "#9aa0a8", "rgba(128,128,128,0.22)"
 # For traces in a figure that must serve both themes: contrast >= 3 on both.
 ON_BOTH = ("#c0504a", "#d9791b", "#8a8f1f", "#23997d",
            "#3f83c7", "#6a5af0", "#b26ef0", "#c8408f")  # fmt: skip
@@ -59,7 +59,7 @@ def figure(
         font=dict(color=INK, size=13),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin=dict(l=60, r=20, t=76 if title else 40, b=50),
+        margin=dict(l=60, r=20, t=76 if title else 40, b=44),
         height=height,
         legend=dict(orientation="h", y=1.02, yanchor="bottom", x=0, xanchor="left"),
         colorway=ON_BOTH,

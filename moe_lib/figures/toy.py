@@ -54,7 +54,7 @@ def toy_scene(fits: ToyFits) -> dict:
             {"title": "One net against two experts", "weight": 3, "layers": [],
              "x": {"label": "x", "range": [0, 1.04]},
              "y": {"label": "y", "range": [-0.95, 1.7]}},
-            {"title": "The gate", "weight": 1.4, "layers": [_border()],
+            {"title": "The gate", "weight": 1.4, "layers": [*_gate_marks()],
              "x": {"label": "x", "range": [0, 1]},
              "y": {"label": "share", "range": [0, 1]}},
         ],
@@ -62,6 +62,7 @@ def toy_scene(fits: ToyFits) -> dict:
             {"line": "dash", "color": "ink", "text": "one net, 7 weights"},
             {"line": "solid", "color": 0, "text": "expert A"},
             {"line": "solid", "color": 1, "text": "expert B (mixture: 8 weights)"},
+            {"line": "dash", "color": "muted", "text": "where the data change"},
         ],
         "states": [states],
     }  # fmt: skip
@@ -78,14 +79,22 @@ def _ruled(fits: ToyFits, i: int, expert: int) -> dict:
     """The part of an expert's line where the gate gives it more than half."""
     share = fits.gate[i] if expert == 1 else 1 - fits.gate[i]
     rows = (share > 0.5).nonzero().flatten()
-    x = fits.grid[rows][[0, -1]].tolist() if len(rows) else []
-    y = fits.experts[i, rows, expert][[0, -1]].tolist() if len(rows) else []
+    ends = [0, -1] if expert == 0 else [-1, 0]  # both badges near the border
+    x = fits.grid[rows][ends].tolist() if len(rows) else []
+    y = fits.experts[i, rows, expert][ends].tolist() if len(rows) else []
     return {
         "type": "line", "x": x, "y": y, "color": expert, "width": 4,
         "label": "AB"[expert] if x else "",
     }  # fmt: skip
 
 
-def _border() -> dict:
-    return {"type": "line", "x": [BORDER, BORDER], "y": [0, 1], "color": "ink",
-            "dash": True, "width": 1}  # fmt: skip
+def _gate_marks() -> list[dict]:
+    """The true border, and whose side is whose."""
+    line = {"type": "line", "x": [BORDER, BORDER], "y": [0, 1], "color": "muted",
+            "dash": True, "width": 1.5, "front": True}  # fmt: skip
+    names = [
+        {"type": "text", "x": x, "y": 0.5, "text": name, "color": "ink",
+         "anchor": "middle", "front": True}
+        for x, name in ((0.2, "A"), (0.8, "B"))
+    ]  # fmt: skip
+    return [line, *names]

@@ -147,7 +147,7 @@ def _lines(model: AdaptiveMixture, scaler: Scaler, pairs: Tensor, share: Tensor)
         yield {
             "type": "line", "x": [p[0] for p in ends], "y": [p[1] for p in ends],
             "color": e, "width": 2.5 if alive else 1, "dash": not alive,
-            "label": LETTERS[e] if alive and ends else "",
+            "label": LETTERS[e] if ends else "",
         }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def race_figure(
             x=(i - 0.15 + spread).tolist(), y=result.epochs.tolist(), mode="markers",
             marker=dict(color=ON_BOTH[4 if result.system.experts else 1], size=6,
                         symbol="circle" if result.system.experts else "square"),
-            name=name, showlegend=False, hovertemplate=f"{name}: %{{y}} epochs",
+            name=name, showlegend=False, hovertemplate="%{y} epochs",
         )  # fmt: skip
     means, spreads = zip(*(paper[r.system.name] for r in results), strict=True)
     fig.add_scatter(
@@ -39,8 +39,12 @@ def race_figure(
         marker=dict(symbol="diamond-open", size=11, color=ON_BOTH[7], line_width=2),
         error_y=dict(array=list(spreads)), name="the paper, mean and SD of 25",
     )  # fmt: skip
-    fig.add_scatter(x=[None], y=[None], mode="markers", name="here, one mark a seed",
-                    marker=dict(color=ON_BOTH[4], size=6))  # fmt: skip
+    for name, color, symbol in (
+        ("mixtures here, one mark a seed", ON_BOTH[4], "circle"),
+        ("BP here", ON_BOTH[1], "square"),
+    ):
+        marker = dict(color=color, symbol=symbol, size=6)
+        fig.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker)
     ticks = dict(tickvals=list(range(len(results))))
     fig.update_xaxes(ticktext=[r.system.name for r in results], **ticks)
     fig.update_yaxes(rangemode="tozero")
@@ -83,26 +87,31 @@ def survivors_figure(
     results: Sequence[RaceResult], title: str = "How many experts survive?"
 ) -> go.Figure:
     """Runs by the number of experts with a mean gate above 5 %, a row per system."""
-    most = max(r.system.experts for r in results)
     names = [r.system.name for r in results]
-    counts = [[int((r.survivors == k).sum()) for k in range(most + 1)] for r in results]
-    share = [[c / max(1, sum(row)) for c in row] for row in counts]
-    labels = [[str(c) if c else "" for c in row] for row in counts]
+    counts = [r.survivors.bincount().tolist() for r in results]
+    rows = [
+        (name, alive, runs)
+        for name, row in zip(names, counts, strict=True)
+        for alive, runs in enumerate(row)
+        if runs
+    ]
     fig = figure(
-        go.Heatmap(
-            z=share, x=list(range(most + 1)), y=names, text=labels,
-            texttemplate="%{text}", showscale=False, xgap=3, ygap=3, zmin=0, zmax=1,
-            colorscale=[[0, "rgba(63,131,199,0.06)"], [1, "rgba(63,131,199,0.85)"]],
-            hovertemplate="%{y}: %{x} experts in %{text} runs<extra></extra>",
+        go.Scatter(
+            x=[alive for _, alive, _ in rows], y=[name for name, _, _ in rows],
+            text=[f"  {runs}" for _, _, runs in rows], textposition="middle right",
+            mode="markers+text", hovertemplate="%{y}: %{x} experts in%{text} runs",
+            marker=dict(color=ON_BOTH[4], size=[8 + 5 * runs**0.5 for *_, runs in rows],
+                        line_width=0),
         ),
-        alt="Runs by experts alive. " + "; ".join(
-            f"{name}: " + ", ".join(f"{c} with {k}" for k, c in enumerate(row) if c)
-            for name, row in zip(names, counts, strict=True)
+        alt="Number of runs by experts alive. " + "; ".join(
+            f"{name}: {runs} runs with {alive}" for name, alive, runs in rows
         ),
         title=title,
-        x="experts with a mean share above 5 %",
-        height=110 + 48 * len(results),
+        x="experts with a mean share above 5 % (the numbers count runs)",
+        height=120 + 44 * len(results),
     )  # fmt: skip
-    fig.update_yaxes(autorange="reversed", showgrid=False)
-    fig.update_xaxes(dtick=1, showgrid=False, range=[0.5, most + 0.5])
+    most = max(r.system.experts for r in results)
+    fig.update_layout(margin_t=44)
+    fig.update_yaxes(autorange="reversed")
+    fig.update_xaxes(dtick=1, range=[0.5, most + 0.5])
     return fig

@@ -59,8 +59,8 @@ def _place_map(fig: go.Figure, row: int, joint: Tensor, places: Tensor) -> None:
         x=places[:, 1].tolist(), y=places[:, 0].tolist(), mode="markers+text",
         text=[LETTERS[e] for e in winner.tolist()],
         textfont=dict(color="white", size=12),
-        marker=dict(symbol="square", size=25, opacity=[0.35 + 0.65 * b for b in
-                    best.tolist()], color=[ON_BOTH[e] for e in winner.tolist()]),
+        marker=dict(symbol="square", size=[15 + 12 * b for b in best.tolist()],
+                    color=[ON_BOTH[e] for e in winner.tolist()]),
         customdata=best.tolist(),
         hovertemplate="%{text} wins %{customdata:.0%} here<extra></extra>",
         row=row, col=1,
@@ -138,7 +138,7 @@ def shares_figure(results: Mapping[str, WhereWhat]) -> go.Figure:
                     mode="lines", name=LETTERS[e], legendgroup=LETTERS[e],
                     showlegend=c == 0 and k == 0, row=k + 1, col=c + 1,
                     line=dict(color=ON_BOTH[e], width=2,
-                              dash=("solid", "dot", "dash", "longdash")[e % 4]),
+                              dash=("solid", "dot", "dash", "dashdot")[e % 4]),
                 )  # fmt: skip
     fig.update_yaxes(range=[-0.02, 1.02])
     fig.update_yaxes(title=dict(text="share"), col=1)

@@ -339,8 +339,8 @@ class Panel {
     this.named ||= layers.some((l) => l.type === "bars" && l.label);
   }
   leftMargin() {
-    const widths = ticksOf(this.spec.y, 5).map(([, text]) => textWidth(text));
-    return Math.ceil(Math.max(14, ...widths)) + 14;
+    const ticks = [2, 3, 4, 5, 6].flatMap((count) => ticksOf(this.spec.y, count));
+    return Math.ceil(Math.max(14, ...ticks.map(([, text]) => textWidth(text)))) + 12;
   }
   titleLines(width) {
     return twoLines(this.spec.title, width, 13, 650);

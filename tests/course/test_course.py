@@ -130,4 +130,4 @@ def test_self_test_names_each_problem_and_its_remedy(monkeypatch):
     report = self_test(course)
     assert "plotly - run `make lab`" in repr(report)
     assert "Python - install Python 3.11" in repr(report)
-    assert "<td>missing</td>" in report._repr_html_()
+    assert ">missing</td>" in report._repr_html_()

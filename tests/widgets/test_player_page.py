@@ -17,16 +17,6 @@ pytestmark = pytest.mark.skipif(
 SLIDER = "input[type=range]"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = browser_tools.launch(playwright)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def show(browser, tmp_path):
     """show(scene, width, theme) -> page; at the end: no errors, no outside requests."""

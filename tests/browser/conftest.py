@@ -1,0 +1,87 @@
+"""One JupyterLab and one Chromium for all tests here; each chapter runs once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from lab_page import LabPage
+from lab_server import ROOT, running_lab
+
+CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9]*.ipynb"))
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory):
+    if not shutil.which("make"):
+        pytest.skip("make is missing, and these tests start what `make lab` starts")
+    with running_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+class Chapter(NamedTuple):
+    """A chapter that was run, what was seen before, and what it took (seconds)."""
+
+    view: LabPage
+    stored: dict[str, int]
+    shown: dict[str, int]
+    first_picture: float
+    whole: float
+
+
+MIMES = {
+    "plotly": "application/vnd.plotly.v1+json",
+    "player": "application/vnd.moe.player+json",
+}
+
+
+def stored_pictures(path: Path) -> dict[str, int]:
+    """How many outputs of each kind the file has."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    outputs = [out for cell in cells for out in cell.get("outputs", [])]
+    return {
+        kind: sum(mime in out.get("data", {}) for out in outputs)
+        for kind, mime in MIMES.items()
+    }
+
+
+# A stored player is seen as its still; a plotly figure too, until it is pointed at.
+SHOWN = """() => Object.fromEntries(Object.entries({
+    plotly: '.jp-RenderedPlotly :is(img.plot-img, .main-svg:first-child)',
+    player: '.jp-RenderedImage img' })
+  .map(([kind, css]) => [kind, [...document.querySelectorAll(css)]
+    .filter(node => node.naturalWidth ?? node.clientWidth).length]))"""
+
+
+@pytest.fixture(scope="session", params=CHAPTERS)
+def chapter(request, browser, lab):
+    """The chapter in JupyterLab: looked at as stored, photographed, then run."""
+    stored = stored_pictures(lab.chapters / f"{request.param}.ipynb")
+    view = LabPage(browser, lab, request.param)
+    try:
+        view.shoot("stored")
+        shown = view.page.evaluate(SHOWN)
+        if stored["plotly"]:  # pointed at, a stored figure becomes a live one
+            view.point_at(".jp-RenderedPlotly img.plot-img")
+            view.page.wait_for_selector(
+                ".jp-RenderedPlotly .main-svg", state="attached"
+            )
+        first, whole = view.run_all()
+        view.shoot("light")
+        yield Chapter(view, stored, shown, first, whole)
+    finally:
+        view.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_console(request):
+    """No test here may leave an error in the console or ask another host."""
+    yield
+    if "chapter" in request.fixturenames:
+        troubles = request.getfixturevalue("chapter").view.troubles
+        found = list(dict.fromkeys(troubles))
+        troubles.clear()
+        assert not found
