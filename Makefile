@@ -1,0 +1,84 @@
+# The habitual commands; README.md has the same lines for those without make.
+# Everything runs in .venv, which is made on first use and renewed when
+# pyproject.toml or constraints.txt change.
+
+SHELL := /bin/sh
+export OMP_NUM_THREADS := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+
+# The first of these that is 3.11 or newer; say PYTHON=/path/to/python to choose.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+COLAB := .venv-colab
+NOTEBOOKS := $(wildcard chapters/[0-9]*.ipynb)
+# More for jupyter lab, such as LAB_ARGS="--no-browser --port 9999".
+LAB_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-colab notebooks book lint format clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+lab: $(VENV)/ready ## open the course in JupyterLab
+	JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(BIN)/jupyter-lab \
+		--ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_start_here.ipynb \
+		$$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
+
+# The notebooks run beside the library's tests; what is timed in a browser comes after.
+test: $(VENV)/ready lint ## all tests: library, notebooks, browser
+	@mkdir -p build; \
+	$(BIN)/pytest -q -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with=nbval.cfg --durations=3 $(NOTEBOOKS) > build/nbval.log 2>&1 & nbval=$$!; \
+	trap "kill $$nbval 2>/dev/null" EXIT; trap 'exit 130' INT TERM; \
+	echo "== tests of the library and the project (the notebooks run beside them)"; \
+	$(BIN)/pytest -q tests --ignore=tests/browser --ignore=tests/book; library=$$?; \
+	echo "== notebooks, executed again and compared"; \
+	wait $$nbval; notebooks=$$?; cat build/nbval.log; \
+	echo "== JupyterLab and the book in a real browser"; \
+	$(BIN)/pytest -q $(wildcard tests/browser tests/book); browser=$$?; \
+	test $$library = 0 && test $$notebooks = 0 && test $$browser = 0
+
+test-colab: $(COLAB)/ready ## run every notebook alone, with Colab's versions
+	$(COLAB)/bin/python tools/colab_check.py
+
+notebooks: $(VENV)/ready ## execute chapters/*.py into chapters/*.ipynb (ONLY=NAME for one)
+	$(BIN)/python tools/notebooks.py $(ONLY)
+
+book: $(VENV)/ready ## build the site into build/book
+	PATH="$(CURDIR)/$(BIN):$$PATH" mdbook build
+	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__
+	@echo "open build/book/index.html"
+
+lint: $(VENV)/ready ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready ## ruff, mending what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what was built (not the notebooks)
+	rm -rf build $(VENV) $(COLAB) chapters/assets .pytest_cache .ruff_cache .hypothesis
+
+define need-python
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || echo none)."; \
+		echo "Install one, then: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+endef
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(need-python)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the course into $(VENV): minutes the first time, mostly torch"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(COLAB)/ready: tools/colab-requirements.txt
+	$(need-python)
+	@test -x $(COLAB)/bin/python || $(PYTHON) -m venv $(COLAB)
+	@echo "installing Colab's versions into $(COLAB)"
+	@$(COLAB)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
