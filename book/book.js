@@ -1,0 +1,105 @@
+// Live outputs of the book: each .live element holds its data as JSON and, until
+// it is drawn, a still picture. Drawn when it comes near the screen.
+(() => {
+  const root = window.path_to_root ?? "";
+  const once = {};
+
+  function script(name) {
+    return (once[name] ??= new Promise((done, failed) => {
+      const tag = document.createElement("script");
+      tag.src = `${root}assets/${name}`;
+      tag.onload = done;
+      tag.onerror = () => failed(new Error(`${name} did not load`));
+      document.head.append(tag);
+    }));
+  }
+
+  async function playerModule() {
+    await script("player_source.js");
+    const file = new Blob([window.playerSource], { type: "text/javascript" });
+    return (once.player ??= import(URL.createObjectURL(file)));
+  }
+
+  // Colours of the theme, for what the figure does not colour itself.
+  function themed() {
+    const style = getComputedStyle(document.documentElement);
+    const ink = style.getPropertyValue("--fg").trim();
+    return { "font.color": ink, "hoverlabel.font.color": "#fff" };
+  }
+
+  // Sliders and buttons of plotly are light unless told otherwise.
+  function controls(layout) {
+    const faint = "rgba(128,128,128,0.25)";
+    for (const slider of layout.sliders ?? []) {
+      Object.assign(slider, { bgcolor: faint, activebgcolor: faint, bordercolor: faint });
+    }
+    for (const menu of layout.updatemenus ?? []) {
+      Object.assign(menu, { bgcolor: "rgba(0,0,0,0)", bordercolor: faint });
+    }
+  }
+
+  // On a phone: smaller words, in lines, and room for them.
+  function narrow(layout) {
+    layout.font = { ...layout.font, size: 11 };
+    for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
+      const axis = (layout[name] = { ...layout[name], automargin: true });
+      const words = name.startsWith("x") && Array.isArray(axis.ticktext) && axis.ticktext;
+      if (words) axis.ticktext = words.map((text) => String(text).replaceAll(" ", "<br>"));
+    }
+  }
+
+  async function drawPlotly(place, figure) {
+    await script("plotly.min.js");
+    const { title, width, ...layout } = { ...figure.layout, autosize: true };
+    if (title?.text) {
+      // above the figure, where it breaks into lines and meets no legend
+      const line = document.createElement("p");
+      line.className = "figure-title";
+      line.innerHTML = title.text;
+      place.before(line);
+      layout.margin = { ...layout.margin, t: 25 };
+    }
+    controls(layout);
+    if (place.clientWidth < 500) narrow(layout);
+    const config = { responsive: true, displaylogo: false };
+    await Plotly.newPlot(place, { data: figure.data, layout, frames: figure.frames, config });
+    await Plotly.relayout(place, themed());
+  }
+
+  async function draw(element) {
+    const data = JSON.parse(element.querySelector("script").textContent);
+    const place = document.createElement("div");
+    place.className = "drawn";
+    element.append(place);
+    if (element.dataset.kind === "plotly") await drawPlotly(place, data);
+    else (await playerModule()).mount(place, data);
+    element.querySelector("img")?.remove();
+    element.dataset.ready = "";
+  }
+
+  function start() {
+    const near = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries) {
+          if (!isIntersecting) continue;
+          near.unobserve(target);
+          draw(target).catch((error) => console.error(error));
+        }
+      },
+      { rootMargin: "600px" },
+    );
+    document.querySelectorAll(".live").forEach((element) => near.observe(element));
+
+    const repaint = () =>
+      document
+        .querySelectorAll('.live[data-kind="plotly"][data-ready] .drawn')
+        .forEach((place) => Plotly.relayout(place, themed()));
+    new MutationObserver(repaint).observe(document.documentElement, {
+      attributes: true,
+      attributeFilter: ["class"],
+    });
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -1,0 +1,106 @@
+"""The book in Chromium: light and dark, desktop and phone, no other host."""
+
+from __future__ import annotations
+
+import pytest
+
+from browser_tools import missing_browser
+from sources import chapter_names
+
+pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=str(missing_browser()))
+PAGES = pytest.mark.parametrize("name", chapter_names())
+THEMES = pytest.mark.parametrize("theme", ["light", "navy"])
+WIDTHS = pytest.mark.parametrize("width", [1200, 390])
+
+
+@pytest.fixture
+def visit(browser, book):
+    """``visit(name, theme, width)`` opens a chapter; no page may report trouble."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_page(name: str, theme: str = "light", width: int = 1200):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on(
+            "console",
+            lambda line: line.type == "error" and troubles.append(line.text),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((book.url, "data:", "blob:"))
+                or troubles.append(f"request to {request.url}")
+            ),
+        )
+        page.goto(f"{book.url}/{name}.html")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+def draw_all(page) -> None:
+    """Bring every live output near the screen, and wait until it is drawn."""
+    for element in page.locator(".live").all():
+        element.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "document.querySelectorAll('.live:not([data-ready])').length === 0"
+    )
+
+
+@WIDTHS
+@THEMES
+@PAGES
+def test_a_page_is_drawn_and_fits(visit, name, theme, width):
+    page = visit(name, theme, width)
+    draw_all(page)
+    assert page.locator(".live").count() > 0
+    figures = page.locator('.live[data-kind="plotly"]').count()
+    assert page.locator(".live .main-svg").count() >= figures
+    if not name.startswith("00"):
+        assert page.locator("main math").count() > 5
+    assert theme in page.evaluate("document.documentElement.className")
+    scroll = page.evaluate("document.documentElement.scrollWidth")
+    assert scroll <= width, f"the page is {scroll} wide on a screen of {width}"
+
+
+@PAGES
+def test_a_slider_moves_the_picture(visit, name):
+    page = visit(name)
+    draw_all(page)
+    players = page.locator('.live[data-kind="player"]')
+    for player in players.all():
+        slider = player.locator("input[type=range]").first
+        slider.scroll_into_view_if_needed()
+        before = player.screenshot()
+        slider.focus()
+        page.keyboard.press("End" if is_at_start(slider) else "Home")
+        page.wait_for_timeout(300)
+        assert player.screenshot() != before
+
+
+def is_at_start(slider) -> bool:
+    return slider.evaluate("s => Number(s.value) === Number(s.min)")
+
+
+@PAGES
+def test_figures_follow_the_theme(visit, name):
+    page = visit(name)
+    draw_all(page)
+    texts = page.locator(".live .drawn .main-svg text")
+    if not texts.count():
+        pytest.skip("no plotly figure here")
+    colour = "t => getComputedStyle(t).fill"
+    light = texts.first.evaluate(colour)
+    page.evaluate(
+        "() => { const c = document.documentElement.classList;"
+        " c.remove('light'); c.add('navy'); }"
+    )
+    page.wait_for_timeout(500)
+    assert texts.first.evaluate(colour) != light
