@@ -131,7 +131,8 @@ def _areas(grid: Tensor, gates: Tensor) -> list[dict]:
     ]  # fmt: skip
     for k in range(gates.shape[1]):  # a letter where the area is widest
         if gates[:, k].max() > 0.15:
-            at = min(max(int(gates[:, k].argmax()), 2), GRID - 3)
+            widest = (gates[:, k] > 0.95 * gates[:, k].max()).nonzero().flatten()
+            at = min(max(int(widest.median()), 2), GRID - 3)
             areas.append({"type": "text", "x": xs[at], "text": LETTERS[k],
                           "y": (tops[at, k] - gates[at, k] / 2).item(),
                           "color": "ink", "anchor": "middle"})  # fmt: skip

@@ -101,7 +101,7 @@ def survivors_figure(
             text=[f"  {runs}" for _, _, runs in rows], textposition="middle right",
             mode="markers+text", hovertemplate="%{y}: %{x} experts in%{text} runs",
             marker=dict(color=ON_BOTH[4], size=[8 + 5 * runs**0.5 for *_, runs in rows],
-                        line_width=0),
+                        line_width=0, opacity=1),
         ),
         alt="Number of runs by experts alive. " + "; ".join(
             f"{name}: {runs} runs with {alive}" for name, alive, runs in rows

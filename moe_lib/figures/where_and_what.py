@@ -60,7 +60,7 @@ def _place_map(fig: go.Figure, row: int, joint: Tensor, places: Tensor) -> None:
         text=[LETTERS[e] for e in winner.tolist()],
         textfont=dict(color="white", size=12),
         marker=dict(symbol="square", size=[15 + 12 * b for b in best.tolist()],
-                    color=[ON_BOTH[e] for e in winner.tolist()]),
+                    opacity=1, color=[ON_BOTH[e] for e in winner.tolist()]),
         customdata=best.tolist(),
         hovertemplate="%{text} wins %{customdata:.0%} here<extra></extra>",
         row=row, col=1,
