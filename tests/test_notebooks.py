@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import notebook_file
 import notebooks
 from sources import CHAPTERS, chapter_names, is_stale
 from tidy import PLOTLY, WIDGET, comparable, tidied
@@ -138,7 +139,7 @@ def test_a_large_notebook_is_refused(tmp_path):
     }
     large = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     with pytest.raises(notebooks.ChapterError, match=r"1\.60 MB"):
-        notebooks.write(large, tmp_path / "01_large.ipynb")
+        notebook_file.write(large, tmp_path / "01_large.ipynb")
     assert not list(tmp_path.iterdir())
 
 

@@ -9,8 +9,6 @@ says whether the stored notebooks were made from today's sources.
 from __future__ import annotations
 
 import argparse
-import copy
-import json
 import os
 import re
 import signal
@@ -28,34 +26,21 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
+from notebook_file import METADATA, ChapterError, write
 from sources import (
     CHAPTERS,
-    ROOT,
     chapter_names,
     is_stale,
     read_notebook,
     source_cells,
     with_ids,
 )
-from stills import add_stills, live, live_outputs, stored_stills
+from stills import add_stills, stored_stills
 from tidy import tidied
 
 CELL_TIMEOUT = 120  # seconds
-MAX_BYTES = 1_500_000
-METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    },
-    "language_info": {"name": "python"},
-}
 #: Each stalls nbclient, or opens a browser, or leaves nothing in the file.
 FORBIDDEN = re.compile(r"\binteract(ive)?\(|\bOutput\(|\.show\(\)")
-
-
-class ChapterError(Exception):
-    """A chapter that cannot become a notebook; the message is one line or a log."""
 
 
 def empty_notebook(path: Path) -> nbformat.NotebookNode:
@@ -126,41 +111,6 @@ def execute_all(paths: list[Path], jobs: int) -> dict[Path, object]:
                     os.kill(pid, signal.SIGKILL)
             raise
     return results
-
-
-def as_text(notebook: dict) -> str:
-    """The file's text: nbformat's, but data of live outputs on one line each.
-
-    Indented, every number of a figure would take a line, and the file twice the
-    room.
-    """
-    notebook = copy.deepcopy(nbformat.from_dict(notebook))
-    lines = {}
-    for number, (_, output) in enumerate(live_outputs(notebook)):
-        mime, data = live(output)
-        output["data"][mime] = token = f"@LIVE-{number}@"
-        lines[f'"{token}"'] = json.dumps(
-            data, separators=(",", ":"), sort_keys=True, ensure_ascii=False
-        )
-    text = nbformat.writes(notebook) + "\n"
-    return re.sub(r'"@LIVE-\d+@"', lambda match: lines[match[0]], text)
-
-
-def write(notebook: dict, path: Path) -> str:
-    """Write atomically; the file's size in words. Raises ChapterError."""
-    text = as_text(notebook)
-    size = len(text.encode())
-    if size > MAX_BYTES:
-        raise ChapterError(
-            f"{path.name} would be {size / 1e6:.2f} MB, more than "
-            f"{MAX_BYTES / 1e6:.1f}: store fewer frames or points"
-        )
-    if str(ROOT) in json.dumps(json.loads(text)["cells"]):
-        raise ChapterError(f"{path.name} would tell this machine's path {ROOT}")
-    draft = path.with_suffix(".ipynb.new")
-    draft.write_text(text, "utf-8")
-    draft.replace(path)
-    return f"{size / 1000:.0f} kB"
 
 
 def build(paths: list[Path], jobs: int) -> int:

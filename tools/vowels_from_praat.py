@@ -1,6 +1,6 @@
 """Write moe_lib/data/vowels.csv from the table that ships with Praat.
 
-    pip install -e ".[data]" && python tools/vowels_from_praat.py
+    pip install -e ".[test]" && python tools/vowels_from_praat.py
 
 Praat (through praat-parselmouth, GPL-3) is needed for this command only; the
 library reads the CSV. The figures are those of G. E. Peterson and H. L. Barney

@@ -31,7 +31,7 @@ def test_the_table_has_1520_measurements():
 
 @pytest.mark.skipif(
     importlib.util.find_spec("parselmouth") is None,
-    reason='needs Praat\'s own table: pip install -e ".[data]"',
+    reason='needs Praat\'s own table: pip install -e ".[test]"',
 )
 def test_the_csv_equals_praats_table():
     from tools.vowels_from_praat import praat_rows
