@@ -31,6 +31,26 @@ def grid_of_panels(fig: go.Figure, rows: int, titles: Sequence[str]) -> go.Figur
     return fig
 
 
+def _add_curves(
+    fig: go.Figure, curves: Sequence[Curves], *, level: float, level_name: str
+) -> None:
+    """A line per start along a logarithmic count of passes, and a level to compare."""
+    longest = max(len(c.values) for c in curves)
+    fig.add_scatter(x=[1, longest], y=[level] * 2, mode="lines", name=level_name,
+                    line=dict(color=MUTED, dash="dash", width=1.5))  # fmt: skip
+    for k, curve in enumerate(curves):
+        keep = _log_spaced(len(curve.values))
+        for s in range(curve.values.shape[1]):
+            fig.add_scatter(
+                x=keep, y=[round(v, 5) for v in curve.values[keep, s].tolist()],
+                mode="lines", name=curve.name, legendgroup=curve.name,
+                showlegend=s == 0, opacity=0.8,
+                line=dict(color=COLOURS[k], width=1.6, dash=DASHES[k]),
+                hovertemplate=f"{curve.name}<br>pass %{{x}}: %{{y:.3f}}<extra></extra>",
+            )  # fmt: skip
+    fig.update_xaxes(type="log", tickvals=PASSES)
+
+
 def em_race_figure(curves: Sequence[Curves], *, ceiling: float) -> go.Figure:
     """Log-likelihood along each way to learn; a thin line per start, log passes.
 
@@ -45,20 +65,7 @@ def em_race_figure(curves: Sequence[Curves], *, ceiling: float) -> go.Figure:
         y="log-likelihood per case",
         height=400,
     )
-    longest = max(len(c.values) for c in curves)
-    fig.add_scatter(x=[1, longest], y=[ceiling] * 2, mode="lines", name="the truth",
-                    line=dict(color=MUTED, dash="dash", width=1.5))  # fmt: skip
-    for k, curve in enumerate(curves):
-        keep = _log_spaced(len(curve.values))
-        for s in range(curve.values.shape[1]):
-            fig.add_scatter(
-                x=keep, y=[round(v, 4) for v in curve.values[keep, s].tolist()],
-                mode="lines", name=curve.name, legendgroup=curve.name,
-                showlegend=s == 0, opacity=0.8,
-                line=dict(color=COLOURS[k], width=1.6, dash=DASHES[k]),
-                hovertemplate=f"{curve.name}<br>pass %{{x}}: %{{y:.3f}}<extra></extra>",
-            )  # fmt: skip
-    fig.update_xaxes(type="log", tickvals=PASSES)
+    _add_curves(fig, curves, level=ceiling, level_name="the truth")
     fig.update_yaxes(range=[-1.6, ceiling + 0.15])
     return fig
 
@@ -66,7 +73,6 @@ def em_race_figure(curves: Sequence[Curves], *, ceiling: float) -> go.Figure:
 def arm_figure(table: ArmTable) -> go.Figure:
     """Test error on the robot arm along the passes, a line per start, both logs."""
     curves = (table.tree, *table.nets)
-    linear = table.linear.item()
     fig = figure(
         alt="Relative error on unseen movements of the arm against passes over the"
         " data, both logarithmic. The tree of experts under EM falls in the first"
@@ -76,20 +82,7 @@ def arm_figure(table: ArmTable) -> go.Figure:
         y="relative error, log scale",
         height=380,
     )
-    longest = max(len(c.values) for c in curves)
-    fig.add_scatter(x=[1, longest], y=[linear] * 2, mode="lines", name="linear fit",
-                    line=dict(color=MUTED, dash="dash", width=1.5))  # fmt: skip
-    for k, curve in enumerate(curves):
-        keep = _log_spaced(len(curve.values))
-        for s in range(curve.values.shape[1]):
-            fig.add_scatter(
-                x=keep, y=[round(v, 5) for v in curve.values[keep, s].tolist()],
-                mode="lines", name=curve.name, legendgroup=curve.name,
-                showlegend=s == 0, opacity=0.85,
-                line=dict(color=COLOURS[k], width=1.6, dash=DASHES[k]),
-                hovertemplate=f"{curve.name}<br>pass %{{x}}: %{{y:.3f}}<extra></extra>",
-            )  # fmt: skip
-    fig.update_xaxes(type="log", tickvals=PASSES)
+    _add_curves(fig, curves, level=table.linear.item(), level_name="linear fit")
     fig.update_yaxes(type="log", tickvals=[0.01, 0.03, 0.1, 0.3, 1],
                      ticktext=["0.01", "0.03", "0.1", "0.3", "1"])  # fmt: skip
     return fig
