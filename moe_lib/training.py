@@ -88,7 +88,7 @@ class Trainer:
         require_count("steps", steps, minimum=0)
         self.interrupted = False
         with (
-            _deferred_interrupt() as asked,
+            deferred_interrupt() as asked,
             progress(steps, self.label, self.step) as bar,
         ):
             while self.step < steps:
@@ -168,7 +168,7 @@ class Trainer:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
+def deferred_interrupt() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a flag; the second one breaks in at once.
 
     A KeyboardInterrupt in the middle of an optimiser step would leave half of the

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from moe_lib.checks import require_count, require_finite, require_matrix
 from moe_lib.models.em_steps import newton_gate, weighted_least_squares, with_bias
-from moe_lib.training import progress
+from moe_lib.training import deferred_interrupt, progress
 
 
 class HierarchicalMixture(nn.Module):
@@ -119,7 +119,12 @@ class HierarchicalMixture(nn.Module):
 
         It never falls: experts and variances go to the maximum of their part, gates
         at least uphill (a generalised EM).
+
+        Raises:
+            ValueError: ``x`` or ``y`` has the wrong width, or is not finite.
         """
+        require_finite("x", require_matrix("x", x, self.d_in))
+        require_finite("y", require_matrix("y", y, self.d_out))
         h_top, h_low, h = self.responsibilities(x, y)
         self._fit_experts(x, y, h)
         self._fit_gates(with_bias(x), h_top, h_low, newton_steps)
@@ -140,22 +145,18 @@ class HierarchicalMixture(nn.Module):
         learnt, and returns the list so far.
         """
         require_count("iterations", iterations, minimum=0)
-        require_finite("x", require_matrix("x", x, self.d_in))
-        require_finite("y", require_matrix("y", y, self.d_out))
         history = [self.log_likelihood(x, y).item()]
-        before = self.state_dict()
-        try:
-            with progress(iterations, label) as bar:
-                for _ in range(iterations):
-                    before = {k: v.clone() for k, v in self.state_dict().items()}
-                    history.append(self.em_step(x, y, newton_steps=newton_steps))
-                    bar.update()
-        except KeyboardInterrupt:  # perhaps in mid-step: keep whole steps only
-            self.load_state_dict(before)
-            print(
-                f"{label}: stopped by you after {len(history) - 1} of {iterations}"
-                " iterations. What was learnt is kept; fit(...) goes on from here."
-            )
+        with deferred_interrupt() as asked, progress(iterations, label) as bar:
+            for done in range(1, iterations + 1):
+                history.append(self.em_step(x, y, newton_steps=newton_steps))
+                bar.update()
+                if asked.is_set():
+                    print(
+                        f"{label}: stopped by you after {done} of {iterations}"
+                        " iterations. What was learnt is kept; fit(...) goes on from"
+                        " here."
+                    )
+                    break
         return history
 
     def _fit_experts(self, x: Tensor, y: Tensor, h: Tensor) -> None:
