@@ -20,7 +20,7 @@
 #
 # *Paper:* Jacobs, Jordan, Nowlan and Hinton, "Adaptive Mixtures of Local
 # Experts", Neural Computation 3(1), 79-87, 1991 · *Reading:* 30 minutes ·
-# *Running:* about a minute on two CPU cores · *Builds on:*
+# *Running:* about a minute on two CPU cores, full profile four · *Builds on:*
 # [chapter 0](00_start_here.ipynb)
 #
 # We will see
@@ -126,11 +126,12 @@ Player(territory_scene(train, runs, title))
 
 # %% [markdown]
 # This is how it ended. Press play to see how it came about, or take the slider
-# with the arrow keys. Three things to watch.
-# First the lines of all experts run together: every expert looks for the one
-# border that serves everybody. Then the symmetry breaks, and the gate begins to
-# prefer one expert for one pair of vowels. In the end two experts are left; the
-# others have no share. Change the loss, and watch what stays soft under 1.1.
+# with the arrow keys. Three things to watch. In the first fifty epochs most lines
+# draw together, as the paper saw: while all share all cases, every expert looks
+# for the one border that serves everybody. Then the symmetry breaks, and the gate
+# begins to prefer one expert for one pair of vowels. In the end two experts are
+# left; the others have next to no share. Change the loss, and watch what stays
+# soft under 1.1.
 
 # %% [markdown]
 # ## The idea in code
@@ -269,7 +270,7 @@ print("1.3: the best learns fastest in all cases: ", best_first)
 # step size: with one expert, equation 1.3 is *half* the squared error, so we
 # let BP descend on half the squared error too, at the same step.
 #
-# We take 15 seeds (100 in the full profile, which needs some six times as long).
+# We take 15 seeds (100 in the full profile).
 # All runs of a system are trained side by side (`moe_lib.models.ensemble`); a run
 # that has arrived stops learning.
 
