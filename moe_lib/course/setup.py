@@ -22,7 +22,6 @@ class Course:
 
     device: torch.device
     profile: Literal["quick", "full"]
-    on_colab: bool
 
     def pick(self, *, quick: object, full: object) -> object:
         """The value for the profile in use."""
@@ -51,17 +50,17 @@ def start(profile: str | None = None) -> Course:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Course(device, profile, _enable_colab_widgets())
+    _enable_colab_widgets()
+    return Course(device, profile)
 
 
-def _enable_colab_widgets() -> bool:
-    """Colab shows third-party widgets only after being asked to; True on Colab."""
+def _enable_colab_widgets() -> None:
+    """Colab shows third-party widgets only after being asked to."""
     try:
         if importlib.util.find_spec("google.colab") is None:
-            return False
+            return
     except ModuleNotFoundError:  # not even a package named google
-        return False
+        return
     from google.colab import output
 
     output.enable_custom_widget_manager()
-    return True

@@ -141,7 +141,3 @@ class Scaler:
 
     def __call__(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
-
-    def undo(self, z: Tensor) -> Tensor:
-        """Back to the original units."""
-        return z * self.std + self.mean

@@ -1,8 +1,8 @@
 """The one look of all pictures: palette, neutral template, alt text.
 
-An expert keeps its colour and its letter through the whole course. The palette was
-searched for the largest smallest distance between any two of eight under normal and
-three kinds of colour-blind vision; colour is still never alone.
+An expert keeps its colour and its letter through the whole course; colour is never
+alone. A Player has a palette for each theme (``widgets/player.js``); a plotly figure
+has one that serves both.
 """
 
 from __future__ import annotations
@@ -10,10 +10,6 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 LETTERS = "ABCDEFGH"
-EXPERT_LIGHT = ("#7e1f26", "#df7b1a", "#656c00", "#28a789",
-                "#2c71b3", "#3d25b9", "#b968fa", "#b51275")  # fmt: skip
-EXPERT_DARK = ("#f0713c", "#fab12a", "#ecf262", "#3fdb9b",
-               "#9ff7f6", "#5388f7", "#c7abf5", "#b4769c")  # fmt: skip
 # Readable on white and on near-black alike: figures have transparent backgrounds.
 INK, MUTED, GRID = "#757a82", "#9aa0a8", "rgba(128,128,128,0.22)"
 # For traces in a figure that must serve both themes: contrast >= 3 on both.

@@ -58,13 +58,3 @@ class Ensemble(nn.Module):
 
         weights = dict(zip(self.names, self.stacked, strict=True))
         return vmap(one, in_dims=(0,) * (1 + len(batched)))(weights, *batched)
-
-    def member(self, index: int) -> nn.Module:
-        """Copy ``index`` as a model of its own."""
-        weights = {
-            name: stack[index].detach().clone()
-            for name, stack in zip(self.names, self.stacked, strict=True)
-        }
-        model = copy.deepcopy(self._skeleton[0]).to_empty(device=self.stacked[0].device)
-        model.load_state_dict(weights)
-        return model

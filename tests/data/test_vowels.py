@@ -57,7 +57,6 @@ def test_scaler():
     scaler = Scaler.of(x)
     assert scaler(x).mean(0).abs().max() < 1e-10
     assert torch.allclose(scaler(x).std(0, correction=0), torch.ones(2).double())
-    assert torch.allclose(scaler.undo(scaler(x)), x)
 
 
 def test_bad_input_is_told_in_one_line():
