@@ -3,12 +3,18 @@
 The three of 1991 take expert outputs ``[T, E, D]``, gates ``[T, E]`` (rows sum to
 1) and targets ``[T, D]`` and return the mean over T of the paper's per-case loss.
 Jacobs, Jordan, Nowlan and Hinton (1991), equations 1.1 to 1.3.
+
+The others take the `Routing` of one layer, return a 0-d tensor, and leave padding out.
+A model with several layers averages its layers' losses: one table over all layers
+would hide that each of them is out of balance in its own way.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from moe_lib.routing import Routing
 
 
 def cooperative_loss(outputs: Tensor, gates: Tensor, targets: Tensor) -> Tensor:
@@ -98,3 +104,78 @@ def _check_shapes(outputs: Tensor, gates: Tensor, targets: Tensor) -> None:
             f"outputs {list(outputs.shape)}, gates {list(gates.shape)} and targets"
             f" {list(targets.shape)} do not fit: give [T, E, D], [T, E] and [T, D]"
         )
+
+
+def cv_squared(x: Tensor) -> Tensor:
+    """The squared coefficient of variation, population variance / mean^2, 0-d.
+
+    Of ``[E]`` importances or loads. 0 where all of ``x`` is 0.
+    """
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    smallest = torch.finfo(x.dtype).tiny
+    return x.var(correction=0) / x.mean().square().clamp(min=smallest)
+
+
+def importance_loss(routing: Routing) -> Tensor:
+    """CV^2 of the experts' importance (Shazeer et al., 2017, equations 6 and 7).
+
+    An expert's importance is the sum of its combine weights over the tokens.
+    """
+    return cv_squared(routing.dense().sum(dim=0))
+
+
+def load_loss(routing: Routing) -> Tensor:
+    """CV^2 of the smooth load estimate (Shazeer et al., 2017, equations 10 and 11).
+
+    Raises:
+        ValueError: the routing has no ``expected_load``.
+    """
+    if routing.expected_load is None:
+        raise ValueError(
+            "expected_load is None: take a NoisyTopKRouter or HierarchicalRouter, or"
+            " load_balancing_loss(routing)"
+        )
+    return cv_squared(routing.expected_load)
+
+
+def load_balancing_loss(routing: Routing) -> Tensor:
+    """``E * sum_i f_i P_i`` of one layer: 1 at balance, E when one expert has all.
+
+    Fedus, Zoph and Shazeer (2021), equations 4 to 6. f_i is the share of the rows of
+    real tokens that asked for expert i, before dropping (so the k of top-k divides
+    out); P_i is the mean router probability over real tokens. f is a count: the
+    gradient flows through P alone. With groups, the mean over the groups that hold
+    real tokens. E^2 times GShard's l_aux for top-1. No tokens: 0.
+    """
+    num_tokens, num_experts = routing.router_probs.shape
+    size = max(1, routing.group_size or num_tokens)
+    num_groups = num_tokens // size
+    cell = routing.token_index // size * num_experts + routing.expert_index
+    demand = cell.new_zeros(num_groups * num_experts)
+    demand = demand.index_add(0, cell, routing.real_rows.to(torch.int64))
+    demand = demand.view(num_groups, num_experts).to(routing.router_probs.dtype)
+    real = _real_tokens(routing)  # [T]
+    tokens = real.view(num_groups, size).sum(dim=1)
+    probs = routing.router_probs.where(real.unsqueeze(1), 0.0)
+    probs = probs.view(num_groups, size, num_experts).sum(dim=1)
+    # one division, last: whole numbers stay exact, and balance is 1.0 to the bit
+    asked = (demand.sum(dim=1) * tokens).clamp(min=1)
+    by_group = num_experts * (demand * probs).sum(dim=1) / asked
+    return by_group.sum() / (tokens > 0).sum().clamp(min=1)
+
+
+def router_z_loss(routing: Routing) -> Tensor:
+    """The mean over real tokens of ``logsumexp(router_logits)^2``; no tokens: 0.
+
+    Zoph et al. (2022), "ST-MoE", equation 5. It keeps logits small, where rounding
+    does little harm; at logits of 0 it is (ln E)^2, not 0.
+    """
+    real = _real_tokens(routing)
+    squares = routing.router_logits.logsumexp(dim=1).square()
+    return squares.where(real, 0.0).sum() / real.sum().clamp(min=1)
+
+
+def _real_tokens(routing: Routing) -> Tensor:
+    if routing.token_mask is not None:
+        return routing.token_mask
+    return torch.ones_like(routing.router_probs[:, 0], dtype=torch.bool)

@@ -116,3 +116,35 @@ def test_bad_input_names_value_and_remedy(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_padding_is_in_no_derived_column():
+    mask = torch.tensor([True, False, True])
+    routing = Routing(
+        token_index=torch.tensor([0, 0, 1, 1, 2, 2]),
+        expert_index=torch.tensor([0, 1, 0, 1, 1, 2]),
+        combine_weights=torch.tensor([0.7, 0.0, 0.0, 0.0, 0.6, 0.4]),
+        kept=torch.tensor([True, False, False, False, True, True]),
+        position_in_expert=torch.tensor([0, 1, 0, 1, 0, 0]),
+        router_logits=torch.zeros(3, 3),
+        router_probs=torch.full((3, 3), 1 / 3),
+        capacity=1,
+        token_mask=mask,
+    )
+    assert routing.real_rows.tolist() == [True, True, False, False, True, True]
+    assert routing.demand_per_expert.tolist() == [1, 2, 1]
+    assert routing.tokens_per_expert.tolist() == [1, 1, 1]
+    assert routing.drop_fraction.item() == pytest.approx(1 / 4)
+    assert routing.dense()[1].eq(0).all()
+
+
+def test_the_gate_of_1991_leaves_padding_out():
+    gate = SoftmaxGate(3, 2)
+    x, mask = torch.randn(4, 3), torch.tensor([True, False, True, True])
+    routing = gate(x, mask)
+    assert routing.tokens_per_expert.tolist() == [3, 3]
+    assert routing.drop_fraction == 0
+    assert torch.equal(routing.dense()[mask], gate(x[mask]).dense())
+    assert routing.dense()[1].eq(0).all()
+    slots = routing.position_in_expert[routing.kept]
+    assert slots.tolist() == [0, 0, 1, 1, 2, 2]

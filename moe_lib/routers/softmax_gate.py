@@ -7,13 +7,13 @@ p_i = exp(x_i) / sum_j exp(x_j), where x_i is the total input to gate output i.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from moe_lib.checks import require_count, require_matrix
+from moe_lib.routers.router import Router
 from moe_lib.routing import Routing
 
 
-class SoftmaxGate(nn.Module):
+class SoftmaxGate(Router):
     """Dense gating: A = T * E rows, token by token, weights that sum to 1.
 
     Args:
@@ -24,36 +24,27 @@ class SoftmaxGate(nn.Module):
             pass through the origin.
 
     Raises:
-        ValueError: an argument is not a positive whole number; the input is not a
-            float ``[T, d_model]``.
+        ValueError: as in `Router`.
     """
 
-    def __init__(self, d_model: int, num_experts: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.d_model = require_count("d_model", d_model)
-        self.num_experts = require_count("num_experts", num_experts)
-        self.gate = nn.Linear(d_model, num_experts, bias=bias)
-
-    def forward(self, x: Tensor) -> Routing:
-        """Route ``x`` ``[T, d_model]``."""
-        require_matrix("x", x, self.d_model)
-        return self.route(self.gate(x))
-
-    def route(self, router_logits: Tensor) -> Routing:
-        """The table for ``router_logits`` ``[T, E]``; float32 unless given float64."""
-        if router_logits.dtype != torch.float64:
-            router_logits = router_logits.float()
-        probs = router_logits.softmax(dim=-1)  # [T, E]
-        num_tokens, num_experts = probs.shape
-        tokens = torch.arange(num_tokens, device=probs.device)
-        experts = torch.arange(num_experts, device=probs.device)
-        token_index = tokens.repeat_interleave(num_experts)  # [T*E]
+    def table(
+        self, router_logits: Tensor, noisy_logits: Tensor, token_mask: Tensor | None
+    ) -> Routing:
+        clean, noisy = router_logits.softmax(dim=1), noisy_logits.softmax(dim=1)
+        num_tokens, num_experts = clean.shape
+        tokens = torch.arange(num_tokens, device=clean.device)
+        experts = torch.arange(num_experts, device=clean.device)
+        place = tokens  # every token waits in every queue
+        kept = torch.ones_like(tokens, dtype=torch.bool)
+        if token_mask is not None:
+            place, kept = token_mask.cumsum(0) - token_mask.long(), token_mask
         return Routing(
-            token_index=token_index,
+            token_index=tokens.repeat_interleave(num_experts),  # [T*E]
             expert_index=experts.repeat(num_tokens),
-            combine_weights=probs.flatten(),
-            kept=torch.ones_like(token_index, dtype=torch.bool),
-            position_in_expert=token_index,  # every token waits in every queue
+            combine_weights=noisy.where(kept.unsqueeze(1), 0.0).flatten(),
+            kept=kept.repeat_interleave(num_experts),
+            position_in_expert=place.repeat_interleave(num_experts),
             router_logits=router_logits,
-            router_probs=probs,
+            router_probs=clean,
+            token_mask=token_mask,
         )
