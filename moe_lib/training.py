@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import copy
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from moe_lib.checks import require_count
+from moe_lib.randomness import ModulesRandomness
+from moe_lib.running import deferred_interrupt, progress
 
 Metrics = dict[str, Tensor]
 Objective = Callable[[nn.Module, torch.Generator], "Tensor | tuple[Tensor, Metrics]"]
-
-
-def progress(total: int, label: str, start: int = 0) -> Any:
-    """A tqdm bar; MOE_LIB_PROGRESS=0 silences it (in notebooks TQDM_DISABLE fails)."""
-    from tqdm.auto import tqdm
-
-    quiet = os.environ.get("MOE_LIB_PROGRESS", "1") == "0"
-    return tqdm(total=total, initial=start, desc=label, disable=quiet, leave=False)
 
 
 class Trainer:
@@ -38,7 +27,12 @@ class Trainer:
             never from a fresh one: then a resumed run repeats an uninterrupted one
             bit for bit.
         optimizer: over the model's parameters.
-        seed: of the generator.
+        scheduler: of the learning rate, steps once per step; `warmup_then_linear`
+            makes the usual one.
+        clip_norm: scale the whole gradient down to this norm where it is longer; its
+            norm before that is recorded as "gradient_norm".
+        seed: of the generator, and of torch's global one while `run` is at work
+            (dropout and router noise draw from that); outside it is left alone.
         label: shown beside the progress bar.
         keep: steps at which a copy of the model's state is kept in `snapshots`
             (0 is the untrained model).
@@ -54,13 +48,19 @@ class Trainer:
         objective: Objective,
         optimizer: torch.optim.Optimizer,
         *,
+        scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+        clip_norm: float | None = None,
         seed: int = 0,
         label: str = "training",
         keep: tuple[int, ...] = (),
     ) -> None:
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"clip_norm={clip_norm}: give a positive number, or None")
         self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.scheduler, self.clip_norm = scheduler, clip_norm
         device = next(model.parameters()).device
         self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.modules_randomness = ModulesRandomness(device, seed)
         self.label, self.keep = label, frozenset(keep)
         self.step, self.interrupted = 0, False
         self.snapshots: dict[int, dict[str, Tensor]] = {}
@@ -88,6 +88,7 @@ class Trainer:
         require_count("steps", steps, minimum=0)
         self.interrupted = False
         with (
+            self.modules_randomness.in_force(),
             deferred_interrupt() as asked,
             progress(steps, self.label, self.step) as bar,
         ):
@@ -121,7 +122,9 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler and self.scheduler.state_dict(),
             "generator": self.generator.get_state(),
+            "modules_randomness": self.modules_randomness.states,
             "step": self.step,
             "records": self.history,
             "snapshots": self.snapshots,
@@ -137,7 +140,10 @@ class Trainer:
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
         self.generator.set_state(state["generator"])
+        self.modules_randomness.states = state["modules_randomness"]
         self.step, self.snapshots = state["step"], state["snapshots"]
         self._records = {k: rows.tolist() for k, rows in state["records"].items()}
         self._dtypes = {k: rows.dtype for k, rows in state["records"].items()}
@@ -153,7 +159,13 @@ class Trainer:
             )
         self.optimizer.zero_grad()
         loss.backward()
+        if self.clip_norm is not None:
+            weights = self.model.parameters()
+            norm = nn.utils.clip_grad_norm_(weights, self.clip_norm)
+            metrics = {**metrics, "gradient_norm": norm}
         self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
         metrics = {k: v.detach().cpu() for k, v in {"loss": loss, **metrics}.items()}
         for name, value in metrics.items():
             self._records.setdefault(name, []).append(value.tolist())
@@ -165,28 +177,3 @@ class Trainer:
     def _snapshot_if_due(self) -> None:
         if self.step in self.keep:
             self.snapshots[self.step] = copy.deepcopy(self.model.state_dict())
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag; the second one breaks in at once.
-
-    A KeyboardInterrupt in the middle of an optimiser step would leave half of the
-    weights updated. Signals reach the main thread only; elsewhere nothing changes.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(signum: int, frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

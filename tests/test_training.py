@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 
+from moe_lib.schedules import warmup_then_linear
 from moe_lib.training import Trainer
 
 
@@ -73,6 +74,78 @@ def test_save_and_load_go_on_bit_for_bit(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
 
 
+def make_noisy(seed=0):
+    """A model with dropout, clipping and a schedule."""
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Dropout(0.5),
+                                torch.nn.Linear(16, 2))  # fmt: skip
+
+    def objective(model, generator):
+        x = torch.randn(8, 3, generator=generator)
+        return (model(x) - x[:, :2]).square().mean()
+
+    adam = torch.optim.Adam(model.parameters(), lr=0.1)
+    schedule = warmup_then_linear(adam, 40, warmup=5)
+    return Trainer(model, objective, adam, scheduler=schedule, clip_norm=0.5, seed=seed)
+
+
+def test_modules_draw_from_the_runs_own_randomness(tmp_path):
+    torch.manual_seed(11)
+    whole = make_noisy().run(40)
+    torch.manual_seed(22)  # what others draw changes nothing
+    first = make_noisy().run(10)
+    torch.rand(5)
+    first.run(25).save(tmp_path / "run.pt")
+    again = make_noisy(seed=9).load(tmp_path / "run.pt").run(40)
+    assert same(whole, again) and same(whole, first.run(40))
+    assert again.scheduler.get_last_lr() == whole.scheduler.get_last_lr()
+    assert not same(whole, make_noisy(seed=1).run(40))
+
+
+def test_a_run_leaves_the_global_randomness_alone():
+    trainer = make_noisy()
+    before = torch.get_rng_state()
+    trainer.run(5)
+    trainer.objective = lambda model, _: model(torch.ones(1, 3)).sum() * torch.nan
+    with pytest.raises(ValueError, match="the loss is nan"):
+        trainer.run(10)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_does_not_replay_the_objectives_draws():
+    drawn = {}
+
+    def objective(model, generator):
+        drawn["own"] = torch.rand(6, generator=generator)
+        drawn["global"] = torch.rand(6)
+        return model(drawn["own"][:3]).sum()
+
+    model = torch.nn.Linear(3, 2)
+    Trainer(model, objective, torch.optim.SGD(model.parameters(), lr=0.1)).run(1)
+    assert not torch.equal(drawn["own"], drawn["global"])
+
+
+def test_clipping_shortens_long_gradients_and_records_their_length():
+    def run(clip_norm):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        sgd = torch.optim.SGD(model.parameters(), lr=1.0)
+        start = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
+        trainer = Trainer(
+            model, lambda m, _: 3 * m(torch.ones(1, 3)).sum(), sgd, clip_norm=clip_norm
+        )
+        norm = trainer.run(1).history.get("gradient_norm")
+        end = torch.cat([p.detach().flatten() for p in model.parameters()])
+        return norm, (start - end).norm().item()
+
+    free, length = run(None)
+    assert free is None
+    norm, clipped = run(1.0)
+    assert norm.shape == (1,) and norm.item() == pytest.approx(length, rel=1e-5)
+    assert clipped == pytest.approx(1.0, rel=1e-4)
+    assert run(100.0)[1] == pytest.approx(length, rel=1e-5)
+
+
 def test_until_ends_early_and_history_has_every_metric():
     trainer = make().run(500, until=lambda metrics: metrics["loss"] < 0.5)
     assert trainer.history["loss"][-1] < 0.5
@@ -100,5 +173,9 @@ def test_nan_is_told_and_the_last_good_weights_stay():
 def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="steps=-1: give a whole number"):
         make().run(-1)
+    with pytest.raises(ValueError, match="clip_norm=0: give a positive number"):
+        model = torch.nn.Linear(1, 1)
+        adam = torch.optim.Adam(model.parameters())
+        Trainer(model, None, adam, clip_norm=0)
     with pytest.raises(ValueError, match="does not exist: save a run there first"):
         make().load(tmp_path / "nothing.pt")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from moe_lib.models.hard_gate import ESTIMATORS, Surrogate, enumerated, logit_gradient
-from moe_lib.training import progress
+from moe_lib.running import progress
 
 CASES = 32
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from moe_lib.checks import require_count, require_finite, require_matrix
 from moe_lib.models.em_steps import newton_gate, weighted_least_squares, with_bias
-from moe_lib.training import deferred_interrupt, progress
+from moe_lib.running import deferred_interrupt, progress
 
 
 class HierarchicalMixture(nn.Module):
