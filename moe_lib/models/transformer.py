@@ -1,0 +1,157 @@
+"""Compact transformers: decoder, encoder, and both, with a MoE in any layer.
+
+Vaswani et al. (2017), "Attention Is All You Need", with the LayerNorm before each part
+and learnt positions. Padding stands at the end of a sequence.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from moe_lib.models.blocks import Stack
+from moe_lib.models.ffn import MakeFFN
+from moe_lib.models.tokens import Tokens
+from moe_lib.routing import Routing
+
+
+class TransformerLM(nn.Module):
+    """A language model: logits for every position.
+
+    Args:
+        vocabulary: V, number of different tokens; 256 for bytes.
+        d_model, num_heads, num_layers: the usual.
+        make_ffn: builds the FFN of layer 0, 1, ...: a `DenseFFN` or a `MoE`;
+            `moe_every` alternates.
+        max_length: longest sequence.
+        causal: True, a decoder: position t sees 0..t and tells token t + 1. False, an
+            encoder: it sees everything, to tell masked tokens.
+        byte_width: read bytes through `ByteTables` of this width; None: one table of
+            tokens, tied with the output's. The tables look back only.
+        dropout: share of each part's output set to zero in training.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        d_model: int,
+        num_heads: int,
+        num_layers: int,
+        make_ffn: MakeFFN,
+        *,
+        max_length: int,
+        causal: bool = True,
+        byte_width: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.tokens = Tokens(vocabulary, d_model, max_length, byte_width)
+        self.stack = Stack(
+            d_model, num_heads, num_layers, make_ffn, causal=causal, dropout=dropout
+        )
+
+    def forward(
+        self, tokens: Tensor, token_mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Routing]]:
+        """``tokens`` ``[B, L]`` int64, ``token_mask`` ``[B, L]`` bool (False: padding)
+        -> logits ``[B, L, V]``, routings by layer."""
+        h, routings = self.stack(self.tokens.embed(tokens), token_mask, tokens)
+        return self.tokens.logits(h), routings
+
+
+class TransformerClassifier(nn.Module):
+    """An encoder whose outputs are averaged: one answer per sequence.
+
+    Args:
+        num_classes: how many answers there are.
+        The rest: as for `TransformerLM`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        num_classes: int,
+        d_model: int,
+        num_heads: int,
+        num_layers: int,
+        make_ffn: MakeFFN,
+        *,
+        max_length: int,
+        byte_width: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.tokens = Tokens(vocabulary, d_model, max_length, byte_width)
+        self.stack = Stack(
+            d_model, num_heads, num_layers, make_ffn, causal=False, dropout=dropout
+        )
+        self.classify = nn.Linear(d_model, num_classes)
+
+    def forward(
+        self, tokens: Tensor, token_mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Routing]]:
+        """As `TransformerLM`, but the logits are ``[B, num_classes]``."""
+        h, routings = self.stack(self.tokens.embed(tokens), token_mask, tokens)
+        if token_mask is None:
+            mean = h.mean(dim=1)
+        else:
+            real = token_mask.unsqueeze(2)
+            mean = h.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+        return self.classify(mean.to(h.dtype)), routings
+
+
+class EncoderDecoder(nn.Module):
+    """Sequence to sequence, as for translation; one table of tokens for both sides.
+
+    Args:
+        make_ffn: builds the FFNs of the encoder.
+        make_decoder_ffn: those of the decoder; None: ``make_ffn`` again.
+        The rest: as for `TransformerLM`; ``num_layers`` on each side.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        d_model: int,
+        num_heads: int,
+        num_layers: int,
+        make_ffn: MakeFFN,
+        *,
+        max_length: int,
+        make_decoder_ffn: MakeFFN | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.tokens = Tokens(vocabulary, d_model, max_length)
+        shape, make = (d_model, num_heads, num_layers), make_decoder_ffn or make_ffn
+        self.encoder = Stack(*shape, make_ffn, causal=False, dropout=dropout)
+        self.decoder = Stack(*shape, make, causal=True, cross=True, dropout=dropout)
+
+    def encode(
+        self, source: Tensor, source_mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Routing]]:
+        """``[B, S]`` -> memory ``[B, S, d_model]``, routings."""
+        return self.encoder(self.tokens.embed(source), source_mask, source)
+
+    def decode(
+        self,
+        target: Tensor,
+        memory: Tensor,
+        target_mask: Tensor | None = None,
+        source_mask: Tensor | None = None,
+    ) -> tuple[Tensor, list[Routing]]:
+        """``[B, L]`` so far -> logits ``[B, L, V]`` of what comes next, routings."""
+        x = self.tokens.embed(target)
+        h, routings = self.decoder(x, target_mask, target, memory, source_mask)
+        return self.tokens.logits(h), routings
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> tuple[Tensor, list[Routing]]:
+        """Logits ``[B, L, V]``; the encoder's routings, then the decoder's."""
+        memory, encoding = self.encode(source, source_mask)
+        logits, decoding = self.decode(target, memory, target_mask, source_mask)
+        return logits, encoding + decoding
