@@ -34,9 +34,7 @@ def arguments() -> argparse.Namespace:
         help="float32; bfloat16 on cuda")  # fmt: skip
     add("--threads", type=int, nargs="+", default=[1], help="CPU threads, in turn")
     add("--rounds", type=int, default=7)
-    add(
-        "--malloc", choices=MALLOC, default="default", help="keep freed memory, or not"
-    )
+    add("--malloc", choices=MALLOC, default="default", help="keep freed memory, or not")
     add("--only", nargs="+", default=[], help="cases whose names start so")
     add("--tokens", type=int, help="instead of 2048 (and of the sweep's)")
     add("--d-model", type=int, default=256)
