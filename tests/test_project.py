@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -137,3 +138,13 @@ def test_a_chapter_is_neither_crammed_nor_thin(name):
 def test_a_notebook_is_small(name):
     size = (CHAPTERS / f"{name}.ipynb").stat().st_size
     assert size <= 1_500_000, f"{name}.ipynb has {size / 1e6:.2f} MB"
+
+
+def test_the_readme_s_example_runs():
+    import torch
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    example = text.split("## The layer alone\n\n")[1].split("\n\n`routing`")[0]
+    names = {"x": torch.randn(2, 5, 256), "task_loss": torch.sum}
+    exec(textwrap.dedent(example), names)
+    assert names["y"].shape == (2, 5, 256) and names["loss"].isfinite()
