@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moe_lib.experts import Experts
+from moe_lib.feed_forward_padded import buffer_lengths
 from moe_lib.routing import Routing
 from moe_lib.sorting import stable_argsort
 from moe_lib.transport import Combine, Gather, plan_dispatch
 
-FEW_ROWS = 128  # an expert: fewer, and one call for all beats a loop on a CPU
+# Rows of an expert below which a loop over experts is not the fastest on a CPU.
+FEW_ROWS = 128  # one core
+FEW_ROWS_FOR_CORES = 512  # several cores, which cannot share a small product well
 
 
 def reference_moe(x: Tensor, routing: Routing, experts: Experts) -> Tensor:
@@ -36,8 +39,8 @@ def one_hot_moe(x: Tensor, routing: Routing, experts: Experts) -> Tensor:
     """The historical second step: masks and einsums (GShard, 2020, Algorithm 2).
 
     Two masks ``[G, S, E, C]`` over groups, tokens, experts and slots copy the tokens to
-    the experts' buffers and back. It made a TPU happy and is quadratic in the tokens:
-    9 times a dense layer's time at 2,048 tokens. Without a capacity C is S.
+    the experts' buffers and back. It made a TPU happy, and is quadratic in the tokens
+    of a group. Without a capacity C is S.
     """
     num_tokens, num_experts = routing.num_tokens, routing.num_experts
     size = routing.group_size or num_tokens
@@ -108,6 +111,7 @@ BACKENDS = {
     "one_hot": one_hot_moe,
     "blocks": blocks_moe,
     "grouped": partial(sorted_moe, how="grouped"),
+    "padded": partial(sorted_moe, how="padded"),
     "segments": partial(sorted_moe, how="segments"),
 }
 
@@ -115,25 +119,32 @@ BACKENDS = {
 def choose_backend(x: Tensor, routing: Routing, experts: Experts) -> str:
     """The fastest way that this device and dtype can take.
 
-    =====================================  ==========
-    compiling                              "blocks"
-    CPU, many rows an expert, or float64   "segments"
-    CPU, few rows an expert                "grouped"
-    CUDA (and meta): bf16 from sm80 on     "grouped"
-    CUDA (and meta): anything else         "blocks"
-    =====================================  ==========
+    ===================================================  ==========
+    compiling                                            "blocks"
+    CPU, many rows an expert                             "segments"
+    CPU, few rows: on several cores, loads not too far   "padded"
+    apart
+    CPU, few rows: on one core, where torch has it       "grouped"
+    (not in float64, nor in odd widths)
+    CUDA (and meta): bf16 from sm80 on                   "grouped"
+    CUDA (and meta): anything else                       "blocks"
+    ===================================================  ==========
     """
+    if torch.compiler.is_compiling():
+        return "blocks"
     dtype = experts.compute_dtype(x)
     widths = experts.d_model, experts.d_ff
     aligned = all(width * dtype.itemsize % 16 == 0 for width in widths)
-    if torch.compiler.is_compiling():
-        return "blocks"
-    if x.device.type == "cpu":
-        few = routing.token_index.numel() < FEW_ROWS * routing.num_experts
-        fits = aligned and dtype != torch.float64
-        return "grouped" if few and fits else "segments"
-    fast = dtype == torch.bfloat16 and aligned and _has_grouped_kernel(x.device)
-    return "grouped" if fast else "blocks"
+    if x.device.type != "cpu":
+        fast = dtype == torch.bfloat16 and aligned and _has_grouped_kernel(x.device)
+        return "grouped" if fast else "blocks"
+    rows, num_experts = routing.token_index.numel(), routing.num_experts
+    if torch.get_num_threads() > 1:
+        slots = int(buffer_lengths(routing.tokens_per_expert).sum())
+        few = rows < FEW_ROWS_FOR_CORES * num_experts
+        return "padded" if few and slots <= 1.5 * rows else "segments"
+    few = rows < FEW_ROWS * num_experts
+    return "grouped" if few and aligned and dtype != torch.float64 else "segments"
 
 
 def _has_grouped_kernel(device: torch.device) -> bool:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moe_lib.activations import ACTIVATIONS
 from moe_lib.checks import require_choice, require_count, require_share
-from moe_lib.feed_forward import ACTIVATIONS, Grouped, Segments
+from moe_lib.feed_forward import Grouped, Segments
+from moe_lib.feed_forward_padded import Padded
 from moe_lib.initialisation import truncated_normal_
 
 
@@ -77,7 +79,7 @@ class Experts(nn.Module):
         Args:
             tokens_per_expert: ``[E]`` int64, how many rows each expert has. Rows past
                 their sum are not computed: their output is 0.
-            how: "segments" or "grouped", see `moe_lib.feed_forward`.
+            how: "segments", "padded" or "grouped", see `moe_lib.feed_forward`.
         """
         x, weights = self._cast(x)
         mask = None
@@ -87,7 +89,7 @@ class Experts(nn.Module):
         arguments = (x, *weights, mask, tokens_per_expert, self.activation)
         if how == "segments":
             return Segments.apply(*arguments, torch.is_grad_enabled())
-        return Grouped.apply(*arguments)
+        return {"padded": Padded, "grouped": Grouped}[how].apply(*arguments)
 
     def batched(self, x: Tensor, expert_index: Tensor | None = None) -> Tensor:
         """Buffers of equal length ``[n, C, D]`` -> ``[n, C, D]``, in plain torch.

@@ -18,7 +18,7 @@ class MoE(nn.Module):
         experts: `Experts`; or your own module that maps rows ``[N, D]`` sorted by
             expert, and ``tokens_per_expert`` ``[E]``, to ``[N, D]``.
         backend: how tokens travel, a name of `moe_lib.dispatch.BACKENDS`: "loop",
-            "one_hot", "blocks", "grouped" or "segments"; "auto" takes what
+            "one_hot", "blocks", "grouped", "padded" or "segments"; "auto" takes what
             `moe_lib.dispatch.choose_backend` finds fastest. All give the same numbers.
 
     Raises:

@@ -154,7 +154,18 @@ def test_the_choice_of_a_backend_on_the_cpu():
     assert choose_backend(few, moe.router(few), odd) == "segments"
 
 
-@pytest.mark.parametrize("how", ["segments", "grouped"])
+def test_the_choice_of_a_backend_on_several_cores(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    moe = make("top_k")
+    few, many = torch.randn(64, D), torch.randn(2048, D)
+    assert choose_backend(many, moe.router(many), moe.experts) == "segments"
+    assert choose_backend(few, moe.router(few), moe.experts) == "padded"
+    switch = make("switch_dropless")
+    collapsed = switch.router.route(torch.tensor([[9.0, 0.0, 0.0, 0.0]] * 64))
+    assert choose_backend(few, collapsed, switch.experts) == "segments"  # no padding
+
+
+@pytest.mark.parametrize("how", ["segments", "padded", "grouped"])
 def test_rows_past_the_last_expert_are_0(how):
     experts = Experts(2, D, D_FF)
     x = torch.randn(9, D, requires_grad=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from moe_lib.accounting.memory import Memory, training_memory
+from moe_lib.activations import ACTIVATIONS
 from moe_lib.checks import require_choice, require_count
-from moe_lib.feed_forward import ACTIVATIONS
 from moe_lib.routers.slots import SlotRule
 
 
