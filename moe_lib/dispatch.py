@@ -20,7 +20,7 @@ from moe_lib.sorting import stable_argsort
 from moe_lib.transport import Combine, Gather, plan_dispatch
 
 # Rows of an expert below which a loop over experts is not the fastest on a CPU.
-FEW_ROWS = 128  # one core
+FEW_ROWS = 32  # one core
 FEW_ROWS_FOR_CORES = 512  # several cores, which cannot share a small product well
 
 
