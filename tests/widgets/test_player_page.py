@@ -292,6 +292,8 @@ def test_a_key_press_is_painted_in_time(show, record_property):
 
 def test_the_widget_and_its_model_follow_each_other(show):
     """anywidget's render, with a stand-in for the model of the kernel."""
+    from playwright.sync_api import expect
+
     page = show(scenes.small(variants=2))
     page.evaluate(
         """async () => {
@@ -303,13 +305,14 @@ def test_the_widget_and_its_model_follow_each_other(show):
             set(k, v) { data[k] = v; on["change:" + k]?.() } };
           window.on = on;
           const el = document.body.appendChild(document.createElement("div"));
+          el.id = "view";
           window.close = widget.render({ model, el });
           window.view = el;
         }"""
     )
-    view = page.locator("div > .moe-player").nth(1)
+    view = page.locator("#view .moe-player")
     slider = view.locator(SLIDER)
-    assert slider.input_value() == "2"
+    expect(slider).to_have_value("2")  # with the next frame
     slider.press("ArrowRight")
     assert page.evaluate("[model.get('state'), model.get('variant'), saved]") == [
         3,
@@ -317,7 +320,7 @@ def test_the_widget_and_its_model_follow_each_other(show):
         1,
     ]
     page.evaluate("model.set('state', 0); model.set('variant', 0)")
-    assert slider.input_value() == "0"
+    expect(slider).to_have_value("0")
     assert page.evaluate("saved") == 1  # what the kernel says is not sent back
     page.evaluate("window.close()")
     assert page.evaluate("[view.children.length, Object.keys(on).length]") == [0, 0]
