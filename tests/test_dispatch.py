@@ -9,6 +9,7 @@ import router_kinds as kinds
 from moe_lib import MoE
 from moe_lib.dispatch import BACKENDS, choose_backend, reference_moe
 from moe_lib.experts import Experts
+from moe_lib.routers import ExpertChoiceRouter
 
 EVERY = pytest.mark.parametrize("kind", kinds.ALL)
 FAST = pytest.mark.parametrize("backend", [b for b in BACKENDS if b != "loop"])
@@ -109,6 +110,13 @@ def test_compiles_as_one_graph(kind):
     torch._dynamo.reset()
     compiled = torch.compile(moe, fullgraph=True, backend="aot_eager")
     check_compiled(moe, compiled)
+
+
+def test_the_capped_expert_choice_compiles_too():
+    router = ExpertChoiceRouter(D, EXPERTS, max_experts_per_token=2)
+    moe = MoE(router, Experts(EXPERTS, D, D_FF)).eval()
+    torch._dynamo.reset()
+    check_compiled(moe, torch.compile(moe, fullgraph=True, backend="aot_eager"))
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
