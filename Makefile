@@ -49,7 +49,7 @@ notebooks: $(VENV)/ready ## execute chapters/*.py into chapters/*.ipynb (ONLY=NA
 
 book: $(VENV)/ready ## build the site into build/book
 	PATH="$(CURDIR)/$(BIN):$$PATH" mdbook build
-	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__
+	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__ progress.json*
 	@echo "open build/book/index.html"
 
 lint: $(VENV)/ready ## ruff

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -32,9 +33,24 @@ def chapter_names(folder: Path = CHAPTERS) -> list[str]:
 
 
 def filled(source: str, name: str) -> str:
-    """Put the public address in place of the placeholders of a .py source."""
+    """Put addresses and statements in place of the placeholders of a .py source.
+
+    They are @COLAB@, @REPOSITORY@ and @EXERCISE 01.2@. ValueError for an exercise
+    that there is not.
+    """
     badge = f"[![Open in Colab]({BADGE})]({colab_url(name)})"
-    return source.replace("@COLAB@", badge).replace("@REPOSITORY@", repository())
+    text = source.replace("@COLAB@", badge).replace("@REPOSITORY@", repository())
+    return re.sub(r"@EXERCISE ([^@\n]+)@", lambda m: statement(m[1], name), text)
+
+
+def statement(id: str, name: str) -> str:
+    """What exercise ``id`` asks for, as the chapter ``name`` shows it."""
+    from moe_lib.course.exercises import find  # imports torch: only where needed
+
+    try:
+        return find(id).markdown()
+    except ValueError as error:
+        raise ValueError(f"{name}.py: {error}") from None
 
 
 def source_cells(path: Path) -> list[dict]:

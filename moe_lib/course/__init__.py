@@ -1,7 +1,9 @@
-"""What the chapters share: set-up, self-test, exercises and claims."""
+"""What the chapters share: set-up, self-test, exercises, progress and claims."""
 
-from moe_lib.course.claims import Claim, ClaimsTable
+from moe_lib.course.claims import Claim
+from moe_lib.course.claims_table import ClaimsTable
 from moe_lib.course.exercises import exercise, hint, solution
+from moe_lib.course.progress_table import progress
 from moe_lib.course.selftest import self_test
 from moe_lib.course.setup import Course, start
 
@@ -11,6 +13,7 @@ __all__ = [
     "Course",
     "exercise",
     "hint",
+    "progress",
     "self_test",
     "solution",
     "start",

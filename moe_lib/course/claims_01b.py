@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from moe_lib.course import measurements_01b as long
 from moe_lib.course.claims import Claim
 from moe_lib.course.em_race import ArmTable
+from moe_lib.course.evidence import Below, Cited, Exact, Share
 from moe_lib.course.hard_gate_race import GateErrors
+from moe_lib.course.measurements import stored
+from moe_lib.course.measurements_01b import arm_columns, deep_columns, gate_columns
+from moe_lib.course.stored_results import StoredResult
 from moe_lib.course.table import Table
 from moe_lib.course.where_and_what import WhereWhat
 
 HME, ARM = "Jordan and Jacobs 1994", "Jordan and Jacobs 1994, robot arm"
 DEEP, GATES = "Eigen et al. 2013", "Bengio et al. 2013 (1308.3432)"
+Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 
 
 def em_claims(changes: Tensor, arm: ArmTable) -> list[Claim]:
-    """On EM.
-
-    changes: differences of the log-likelihood from step to step. Passes are counted
-    until half of the linear fit's error is gone.
-    """
-    half = (arm.linear / 2).item()
-    tree, net = arm.tree, arm.nets[0]
+    """On EM; ``changes`` are differences of the log-likelihood from step to step."""
+    worst = (-changes).clamp(min=0).max().item()
+    rises = Exact(worst, changes.numel(), "steps", 1e-9)
     return [
-        Claim.exact(
+        Claim(
             "M1.em-rises", "an EM step never lowers the likelihood", HME, "proved",
-            f"{changes.numel()} steps", bool((changes > -1e-9).all()),
+            rises,
         ),
-        Claim.compare(
+        *_arm_claims(arm_columns(arm)),
+    ]  # fmt: skip
+
+
+def _arm_claims(arm: Columns) -> list[Claim]:
+    return [
+        Claim(
             "M1.em-passes", "EM needs far fewer passes over the data than BP"
             " (here: until half of the linear fit's error is gone)",
-            ARM, "35 < 5500", tree.passes_to(half, falling=True),
-            net.passes_to(half, falling=True), unit="passes",
+            ARM, "35 < 5500",
+            Below(arm["tree: passes"], arm["BP: passes"], "passes"),
         ),
-        Claim.share(
+        Claim(
             "M1.em-linear", "the tree has less than half of a linear fit's error",
-            ARM, "relative error .10 and .31", tree.values[-1] < half,
+            ARM, "relative error .10 and .31",
+            Share(arm["tree: error"] < arm["linear: error"] / 2),
         ),
-        Claim.compare(
+        Claim(
             "M1.em-ends", "BP ends a little lower than the tree",
-            ARM, ".09 < .10", net.values[-1], tree.values[-1], digits=2,
+            ARM, ".09 < .10", Below(arm["BP: error"], arm["tree: error"], digits=3),
         ),
     ]  # fmt: skip
 
@@ -52,44 +62,75 @@ def deep_claims(
 ) -> list[Claim]:
     """On the deep mixture; ``alone`` are the runs without balancing."""
     return [
-        Claim.compare(
-            "M1.where", "the experts of layer 1 follow the class less than the place",
-            f"{DEEP}, fig. 2", "shown", _column(balanced, "what", 0),
-            _column(balanced, "where", 0), unit="nats", digits=2,
-        ),
-        Claim.compare(
-            "M1.what", "the experts of layer 2 follow the place less than the class",
-            f"{DEEP}, fig. 2", "shown", _column(balanced, "where", 1),
-            _column(balanced, "what", 1), unit="nats", digits=2,
-        ),
-        Claim.share(
-            "M1.winner", "without balancing a few experts take over (here: layer 2"
-            " is left with one)", DEEP, "described",
-            torch.tensor([run.used[1] == 1 for run in alone]),
-        ),
-        Claim.cited(
+        *_deep_claims(deep_columns(balanced, alone)),
+        Claim(
             "M1.deep-error", "on test data the mixture is no better than a plain"
             " network of its size", f"{DEEP}, jittered MNIST", "1.42 % and 1.30 %",
-            "1,797 digits are too few to tell",
+            Cited("1,797 digits are too few to tell"),
+        ),
+    ]  # fmt: skip
+
+
+def _deep_claims(deep: Columns) -> list[Claim]:
+    return [
+        Claim(
+            "M1.where", "the experts of layer 1 follow the class less than the place",
+            f"{DEEP}, fig. 2", "shown",
+            Below(deep["layer 1: what"], deep["layer 1: where"], "nats", digits=2),
+        ),
+        Claim(
+            "M1.what", "the experts of layer 2 follow the place less than the class",
+            f"{DEEP}, fig. 2", "shown",
+            Below(deep["layer 2: where"], deep["layer 2: what"], "nats", digits=2),
+        ),
+        Claim(
+            "M1.winner", "without balancing a few experts take over (here: layer 2"
+            " is left with one)", DEEP, "described",
+            Share(deep["unbalanced: used"] == 1),
         ),
     ]  # fmt: skip
 
 
 def gate_claims(errors: GateErrors, trained: Mapping[str, Tensor]) -> list[Claim]:
     """On the gradients of a hard gate; ``trained`` as from `train_hard_gates`."""
+    return _gate_claims(gate_columns(errors, trained))
+
+
+def _gate_claims(gates: Columns) -> list[Claim]:
     through, reinforce = (
-        trained[name][-1] for name in ("straight-through", "REINFORCE, baseline")
+        gates[f"{name}: loss"] for name in ("straight-through", "REINFORCE, baseline")
     )
     return [
-        Claim.share(
+        Claim(
             "M1.unbiased", "REINFORCE is right on average (here: off by less than a"
-            " tenth of the gradient)", GATES, "proved", errors.bias["REINFORCE"] < 0.1,
+            " tenth of the gradient)", GATES, "proved",
+            Share(gates["REINFORCE: bias"] < 0.1),
         ),
-        Claim.compare(
+        Claim(
             "M1.straight", "the straight-through estimator trains the better gate",
-            GATES, "best in their experiment", through, reinforce, digits=3,
+            GATES, "best in their experiment",
+            Below(through, reinforce, digits=4),
         ),
     ]  # fmt: skip
+
+
+def stored_claims() -> list[Claim]:
+    """All of the above that are measured over seeds, from the long measurements.
+
+    Raises:
+        ResultsError: a stored result that may not be shown.
+    """
+    judged = (
+        (long.ARM, _arm_claims),
+        (long.DEEP, _deep_claims),
+        (long.GATES, _gate_claims),
+    )
+    return [
+        replace(claim, origin=result.origin)
+        for measurement, claims in judged
+        for result in [stored(measurement)]
+        for claim in claims(result)
+    ]
 
 
 def price_table(runs: Mapping[str, Sequence[WhereWhat]]) -> Table:

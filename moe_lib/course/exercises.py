@@ -4,160 +4,144 @@
 the smallest up. Three answers are possible: not written yet, passes, fails. The name
 is then bound to the reader's function if it passes, to the reference if not, so the
 rest of the chapter always runs.
+
+The exercises of chapter 1b are the list ``EXERCISES`` of ``exercises_01b.py``; that
+the file is there is all that the course has to know.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from moe_lib.course import progress_file
+from moe_lib.course.checking import (
+    FAILS,
+    NOT_WRITTEN,
+    SECONDS,
+    Help,
+    Verdict,
+    check,
+    show,
+)
 
 
 @dataclass(frozen=True)
 class Exercise:
     """What the course knows about one exercise; see ``exercises_01.py``.
 
+    title: a noun phrase for the verdict. statement: what the chapter asks for, in
+    Markdown. lines: how long an answer is, about; the solution keeps to it.
     solution: the reference function; its source is what `solution` shows.
-    cases: argument tuples, the smallest first.
+    cases: argument tuples; kept with the smallest first.
     mistakes: what to say -> a function that makes this mistake. If the reader's
         answers equal a mistake's on every case, that is the diagnosis.
+    level: such as "warm-up"; tolerance: relative and absolute, of every value.
     """
 
     id: str
     title: str
+    statement: str
+    lines: int
     hint: str
     solution: Callable[..., Any]
-    cases: Sequence[tuple]
-    mistakes: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    tolerance: float = 1e-6
+    cases: Iterable[tuple]
+    mistakes: Mapping[str, Callable[..., Any]]
+    level: str = ""
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cases", tuple(sorted(self.cases, key=_size)))
+
+    def markdown(self) -> str:
+        """The statement as it stands in the chapter: `@EXERCISE 01.2@` becomes it."""
+        length = "1 line" if self.lines == 1 else f"about {self.lines} lines"
+        about = ", ".join(filter(None, (self.level, length)))
+        return f"**{self.id} ({about}).** {self.statement}"
 
 
-def exercise(id: str) -> Callable[[Callable], Callable]:
-    """Check the decorated function against exercise ``id`` and print the verdict."""
-    known = find(id)
+def exercise(id: str, *, seconds: float = SECONDS) -> Callable[[Any], Any]:
+    """Check the decorated function against exercise ``id`` and show the verdict.
 
-    def decorate(function: Callable) -> Callable:
-        passed, message = check(known, function)
-        print(message)
-        return function if passed else known.solution
+    seconds: a call that takes longer is stopped.
+    """
+    if callable(id):  # @exercise without its brackets
+        text = 'write the id as well, such as @exercise("01.2")'
+        show(Verdict("@exercise", FAILS, text, helps=False))
+        return id
+    try:
+        item = find(id)
+    except ValueError as error:
+        show(Verdict(str(id), FAILS, str(error), helps=False))
+        return lambda function: function
+
+    def decorate(function: Any) -> Any:
+        _bind(function)
+        verdict = check(item, function, seconds=seconds)
+        if verdict.state != NOT_WRITTEN:
+            verdict = replace(verdict, note=progress_file.record(verdict))
+        show(verdict)
+        return function if verdict.passed else item.solution
 
     return decorate
 
 
 def hint(id: str) -> None:
-    """Print the hint."""
-    print(f"{id}  {find(id).hint}")
+    """Show the hint."""
+    show(Help(id, "hint", find(id).hint))
 
 
 def solution(id: str) -> None:
-    """Print the reference solution."""
-    print(textwrap.dedent(inspect.getsource(find(id).solution)))
+    """Show the reference solution."""
+    source = textwrap.dedent(inspect.getsource(find(id).solution)).rstrip()
+    show(Help(id, "solution", source, code=True))
+
+
+def chapters() -> list[str]:
+    """The chapters with exercises, in order: "00", "01", "01b" and so on."""
+    files = pkgutil.iter_modules([str(Path(__file__).parent)])
+    parts = (file.name.partition("exercises_") for file in files)
+    return sorted(chapter for before, _, chapter in parts if chapter and not before)
+
+
+def exercises(chapter: str) -> list[Exercise]:
+    """The exercises of one chapter, in order."""
+    return importlib.import_module(f"moe_lib.course.exercises_{chapter}").EXERCISES
 
 
 def find(id: str) -> Exercise:
-    """The exercise with this id; the chapter is what stands before the dot."""
-    chapter = str(id).split(".")[0]
-    try:
-        listed = importlib.import_module(f"moe_lib.course.exercises_{chapter}")
-    except ModuleNotFoundError:
-        raise ValueError(f"exercise {id!r}: no chapter {chapter!r} has any") from None
-    for item in listed.EXERCISES:
+    """The exercise with this id; the chapter is what stands before the dot.
+
+    Raises:
+        ValueError: there is none; the message lists those that there are.
+    """
+    chapter = str(id).partition(".")[0]
+    if chapter not in chapters():
+        raise ValueError(
+            f"exercise {id!r} is unknown: chapter {chapter!r} has none; those with"
+            f" exercises are {', '.join(chapters())}"
+        )
+    for item in exercises(chapter):
         if item.id == id:
             return item
-    ids = ", ".join(item.id for item in listed.EXERCISES)
+    ids = ", ".join(item.id for item in exercises(chapter))
     raise ValueError(f"exercise {id!r} is unknown: chapter {chapter} has {ids}")
 
 
-def check(item: Exercise, function: Callable) -> tuple[bool, str]:
-    """Whether ``function`` passes, and what to tell the reader."""
-    for number, case in enumerate(item.cases, 1):
-        expected = item.solution(*_copies(case))
-        try:
-            got = function(*_copies(case))
-        except NotImplementedError:
-            got = None
-        except Exception as error:  # whatever the reader's code raises is an answer
-            what = f"it raised {type(error).__name__}: {error}"
-            return False, _failure(item, number, case, what, expected, "")
-        if got is None or got is Ellipsis:
-            return False, (
-                f"{item.id}  not written yet - the chapter goes on with the reference."
-                f' Try it; hint("{item.id}") and solution("{item.id}") are there.'
-            )
-        if not _equal(got, expected, item.tolerance):
-            what = f"it gave {_show(got)}"
-            likely = _diagnose(item, function)
-            return False, _failure(item, number, case, what, expected, likely)
-    return True, f"{item.id}  passes all {len(item.cases)} cases - {item.title}."
+def _bind(function: Any) -> None:
+    """Give the function its name already now: an answer that calls itself must meet
+    itself, not the reference of the cell's last run."""
+    if inspect.isfunction(function) and function.__qualname__.isidentifier():
+        function.__globals__[function.__name__] = function
 
 
-def _diagnose(item: Exercise, function: Callable) -> str:
-    for message, mistake in item.mistakes.items():
-        try:
-            answers = [
-                _equal(function(*_copies(c)), mistake(*_copies(c)), item.tolerance)
-                for c in item.cases
-            ]
-        except Exception:  # only a guess is at stake
-            continue
-        if all(answers):
-            return message
-    return ""
-
-
-def _failure(
-    item: Exercise, number: int, case: tuple, what: str, expected: Any, likely: str
-) -> str:
-    names = inspect.signature(item.solution).parameters
-    inputs = "\n".join(
-        f"    {name} = {_show(value)}" for name, value in zip(names, case, strict=False)
-    )
-    lines = [
-        f"{item.id}  fails on case {number} of {len(item.cases)}, the smallest:",
-        inputs,
-        f"    {what}",
-        f"    expected {_show(expected)}",
-    ]
-    if likely:
-        lines.append(f"    likely: {likely}")
-    return "\n".join(lines)
-
-
-def _equal(got: Any, expected: Any, tolerance: float) -> bool:
-    if isinstance(expected, tuple):
-        return (
-            isinstance(got, tuple)
-            and len(got) == len(expected)
-            and all(_equal(a, b, tolerance) for a, b in zip(got, expected, strict=True))
-        )
-    if isinstance(expected, Tensor):
-        return (
-            isinstance(got, Tensor)
-            and got.shape == expected.shape
-            and torch.allclose(got.double(), expected.double(), tolerance, tolerance)
-        )
-    try:
-        return bool(abs(got - expected) <= tolerance)
-    except TypeError:
-        return got == expected
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Tensor):
-        rounded = [f"{list(value.shape)}", str((value.double() * 1e4).round() / 1e4)]
-        text = rounded[1].replace("tensor(", "").replace(", dtype=torch.float64)", "")
-        return f"{text}  shape {rounded[0]}"
-    if isinstance(value, tuple):
-        return "(" + ", ".join(_show(v) for v in value) + ")"
-    return repr(value)
-
-
-def _copies(case: tuple) -> tuple:
-    """Fresh tensors, so that code that writes into its input harms only itself."""
-    return tuple(v.clone() if isinstance(v, Tensor) else v for v in case)
+def _size(case: tuple) -> int:
+    return sum(x.numel() for x in case if isinstance(x, Tensor))

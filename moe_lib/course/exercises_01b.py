@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moe_lib.course.cases import shares, tenths
 from moe_lib.course.exercises import Exercise
 
 
@@ -33,12 +34,9 @@ def _over_cases(top: Tensor, low: Tensor, density: Tensor) -> Tensor:
 
 def _tree_cases():
     draw = torch.Generator().manual_seed(1994)
-    for t, i, j in ((1, 1, 2), (2, 2, 2), (5, 3, 2), (30, 2, 4)):
-        sizes = ((t, i), (t, i, j), (t, i, j))
-        top, low, density = (
-            torch.randn(size, generator=draw, dtype=torch.float64) for size in sizes
-        )
-        yield top.softmax(1), low.softmax(2), density.exp()
+    for t, i, j in ((1, 1, 2), (1, 2, 2), (2, 2, 2), (2, 2, 3), (5, 3, 2), (30, 2, 4)):
+        low = shares(draw, t * i, j).reshape(t, i, j)
+        yield shares(draw, t, i), low, tenths(draw, t, i, j).abs() + 0.1
 
 
 def fit_expert(x: Tensor, y: Tensor, h: Tensor) -> Tensor:
@@ -60,10 +58,9 @@ def _one_side(x: Tensor, y: Tensor, h: Tensor) -> Tensor:
 
 def _line_cases():
     draw = torch.Generator().manual_seed(17)
-    for t, d, o in ((3, 2, 1), (6, 2, 2), (40, 4, 3)):
-        x = torch.randn(t, d, generator=draw, dtype=torch.float64)
-        y = torch.randn(t, o, generator=draw, dtype=torch.float64)
-        yield x, y, torch.rand(t, generator=draw, dtype=torch.float64)
+    for t, d, o in ((3, 2, 1), (4, 2, 1), (6, 2, 2), (40, 4, 3)):
+        h = torch.randint(1, 10, (t,), generator=draw).double() / 10
+        yield tenths(draw, t, d), tenths(draw, t, o), h
 
 
 def allowed(totals: Tensor, margin: float) -> Tensor:
@@ -113,35 +110,43 @@ def _of_p(probs: Tensor, chosen: Tensor, losses: Tensor) -> Tensor:
 
 def _draw_cases():
     draw = torch.Generator().manual_seed(1992)
-    for t, e in ((1, 2), (2, 2), (6, 3), (40, 5)):
-        probs = torch.randn(t, e, generator=draw, dtype=torch.float64).softmax(1)
+    for t, e in ((1, 2), (2, 2), (2, 3), (6, 3), (40, 5)):
         chosen = torch.randint(e, (t,), generator=draw)
-        yield probs, chosen, torch.rand(t, generator=draw, dtype=torch.float64) + 0.5
+        yield shares(draw, t, e), chosen, tenths(draw, t).abs() + 0.5
 
 
 EXERCISES = [
     Exercise(
         "01b.1",
-        "the responsibilities of a tree",
-        "The chance of path i, j and of the target together is g_i * g_j|i * P_ij."
-        " Divide by its sum over all leaves; top needs a third dimension first.",
-        tree_responsibilities,
-        list(_tree_cases()),
-        {
+        title="the responsibilities of a tree",
+        statement="The E-step, from gates and densities.",
+        lines=2,
+        hint=(
+            "The chance of path i, j and of the target together is g_i * g_j|i * P_ij."
+            " Divide by its sum over all leaves; top needs a third dimension first."
+        ),
+        solution=tree_responsibilities,
+        cases=_tree_cases(),
+        mistakes={
             "the top gate is missing from the product": _without_top,
             "that is h_j|i, normalised within the group: h_i is missing": _within_group,
             "those are the gates, before the target is seen": _without_density,
             "normalised over the cases (dim 0) instead of the leaves": _over_cases,
         },
+        level="warm-up",
     ),
     Exercise(
         "01b.2",
-        "one expert's M-step",
-        "A weighted square is a plain square of scaled rows: h * (y - Ux)^2 ="
-        " (r * y - U (r * x))^2. Which r? Then torch.linalg.lstsq(...).solution.",
-        fit_expert,
-        list(_line_cases()),
-        {
+        title="one expert's M-step",
+        statement="The M-step of one expert.",
+        lines=2,
+        hint=(
+            "A weighted square is a plain square of scaled rows: h * (y - Ux)^2 ="
+            " (r * y - U (r * x))^2. Which r? Then torch.linalg.lstsq(...).solution."
+        ),
+        solution=fit_expert,
+        cases=_line_cases(),
+        mistakes={
             "all cases count alike: h is not used": _no_weights,
             "rows scaled by h count h squared; scale by its root": _no_root,
             "x must be scaled like y": _one_side,
@@ -149,11 +154,13 @@ EXERCISES = [
     ),
     Exercise(
         "01b.3",
-        "who may take cases, who must wait",
-        "Compare each total with the mean of all totals, plus the margin.",
-        allowed,
-        list(_total_cases()),
-        {
+        title="who may take cases, who must wait",
+        statement="The rule of 2013: which experts may take cases?",
+        lines=1,
+        hint="Compare each total with the mean of all totals, plus the margin.",
+        solution=allowed,
+        cases=_total_cases(),
+        mistakes={
             "the total is compared with the margin, not with the mean": _above_zero,
             "an expert that is behind must not wait: no absolute value": _both_sides,
             "those are the experts that wait; the others were asked for": _who_waits,
@@ -161,15 +168,23 @@ EXERCISES = [
     ),
     Exercise(
         "01b.4",
-        "the REINFORCE estimate for the logits",
-        "d log p_z / d logit_k is 1 - p_k for the chosen expert and -p_k for the"
-        " others. Each case's loss multiplies its row.",
-        reinforce_gradient,
-        list(_draw_cases()),
-        {
+        title="the REINFORCE estimate for the logits",
+        statement=(
+            "The REINFORCE estimate of the gradient of each case's *loss* for the"
+            " logits of its gate."
+        ),
+        lines=2,
+        hint=(
+            "d log p_z / d logit_k is 1 - p_k for the chosen expert and -p_k for the"
+            " others. Each case's loss multiplies its row."
+        ),
+        solution=reinforce_gradient,
+        cases=_draw_cases(),
+        mistakes={
             "the logits that were not chosen get -p_k, not 0": _no_normaliser,
             "the sign is that of a reward; a loss is to be lowered": _for_reward,
             "the gradient of log p_z is meant, not that of p_z": _of_p,
         },
+        level="pencil first",
     ),
 ]

@@ -93,9 +93,10 @@ def _vowels() -> None:
 
 
 def _exercise() -> None:
-    from moe_lib.course.exercises import check, find
+    from moe_lib.course.checking import check
+    from moe_lib.course.exercises import find
 
     item = find("00.1")
-    passed, message = check(item, item.solution)
-    if not passed:
-        raise RuntimeError(message)
+    verdict = check(item, item.solution)
+    if not verdict.passed:
+        raise RuntimeError(verdict.message)
