@@ -14,10 +14,11 @@
     }));
   }
 
-  async function playerModule() {
-    await script("player_source.js");
-    const file = new Blob([window.playerSource], { type: "text/javascript" });
-    return (once.player ??= import(URL.createObjectURL(file)));
+  // A view of ours: "player" or "playground".
+  async function viewModule(name) {
+    await script(`${name}_source.js`);
+    const file = new Blob([window.viewSource[name]], { type: "text/javascript" });
+    return (once[name] ??= import(URL.createObjectURL(file)));
   }
 
   // Colours of the theme, for what the figure does not colour itself.
@@ -71,8 +72,9 @@
     const place = document.createElement("div");
     place.className = "drawn";
     element.append(place);
-    if (element.dataset.kind === "plotly") await drawPlotly(place, data);
-    else (await playerModule()).mount(place, data);
+    const { kind } = element.dataset;
+    if (kind === "plotly") await drawPlotly(place, data);
+    else (await viewModule(kind)).mount(place, data);
     element.querySelector("img")?.remove();
     element.dataset.ready = "";
   }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from book_math import with_mathml
 from sources import repository
-from tidy import PLAYER, PLOTLY
+from tidy import CLAIMS, PLOTLY, VIEWS
 
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<url>[^)]*)\)")
 
@@ -52,10 +52,11 @@ def still(output: dict, alt: str, assets: Path) -> str:
 def rich(output: dict, assets: Path) -> str:
     """A display_data or execute_result: the liveliest form it has."""
     data = output["data"]
-    if PLAYER in data:
-        alt = data[PLAYER].get("alt", "")
-        inside = still(output, alt, assets) + data_script(data[PLAYER])
-        return f'<div class="output live" data-kind="player">{inside}</div>'
+    for mime, kind in VIEWS.items():
+        if mime in data:
+            alt = data[mime].get("alt", "")
+            inside = still(output, alt, assets) + data_script(data[mime])
+            return f'<div class="output live" data-kind="{kind}">{inside}</div>'
     if PLOTLY in data:
         layout = data[PLOTLY].get("layout", {})
         alt = (layout.get("meta") or {}).get("alt", "")
@@ -63,6 +64,10 @@ def rich(output: dict, assets: Path) -> str:
         height = f"min-height:{layout.get('height', 450)}px"
         kind = f'data-kind="plotly" style="{height}"'
         return f'<div class="output live" {kind}>{inside}</div>'
+    if CLAIMS in data:  # drawn from its values, so that no edited page is shown
+        from scoreboard import table_of  # imports torch: seconds
+
+        return f'<div class="output">{table_of(output).as_html()}</div>'
     if "text/html" in data:  # no blank line: it would end the HTML for Markdown
         lines = (line.strip() for line in "".join(data["text/html"]).splitlines())
         return '<div class="output">' + "\n".join(filter(None, lines)) + "</div>"

@@ -12,10 +12,14 @@ import shutil
 import sys
 from pathlib import Path
 
+#: Stands in scoreboard.md where the claims of all chapters go.
+SCOREBOARD = "@SCOREBOARD@"
+
 
 def assets_folder(source: Path) -> Path:
-    """A fresh folder that mdBook copies: plotly, the player, still pictures."""
-    from stills import PLAYER_JS, plotly_js
+    """A fresh folder that mdBook copies: plotly, our views, still pictures."""
+    from stills import module_text, plotly_js
+    from tidy import VIEWS
 
     assets = source / "assets"
     shutil.rmtree(assets, ignore_errors=True)
@@ -23,8 +27,10 @@ def assets_folder(source: Path) -> Path:
     shutil.copy(plotly_js(), assets)
     # A module cannot be loaded from a file:// page; a plain script with the
     # module's text in a string can.
-    code = json.dumps(PLAYER_JS.read_text("utf-8")).replace("</", "<\\/")
-    (assets / "player_source.js").write_text(f"window.playerSource = {code};", "utf-8")
+    for name in VIEWS.values():
+        code = json.dumps(module_text(name)).replace("</", "<\\/")
+        text = f"(window.viewSource ??= {{}}).{name} = {code};"
+        (assets / f"{name}_source.js").write_text(text, "utf-8")
     return assets
 
 
@@ -47,6 +53,14 @@ def fill(items: list, source: Path, assets: Path) -> None:
             except ValueError as error:
                 sys.exit(f"{path}: {error}")
             entry["path"] = f"{name}.md"
+        elif SCOREBOARD in entry["content"]:
+            from scoreboard import as_markdown, collect
+
+            try:
+                board = as_markdown(collect(source))
+            except ValueError as error:
+                sys.exit(str(error))
+            entry["content"] = entry["content"].replace(SCOREBOARD, board)
         fill(entry["sub_items"], source, assets)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 
 from sources import ROOT
-from stills import live, live_outputs
+from tidy import CLAIMS, PLOTLY, VIEWS
 
 MAX_BYTES = 1_500_000
+ONE_LINE = {*VIEWS, PLOTLY, CLAIMS}
 METADATA = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",
@@ -28,21 +29,23 @@ class ChapterError(Exception):
 
 
 def as_text(notebook: dict) -> str:
-    """The file's text: nbformat's, but data of live outputs on one line each.
+    """The file's text: nbformat's, but data of figures and claims on one line each.
 
     Indented, every number of a figure would take a line, and the file twice the
     room.
     """
     notebook = copy.deepcopy(nbformat.from_dict(notebook))
     lines = {}
-    for number, (_, output) in enumerate(live_outputs(notebook)):
-        mime, data = live(output)
-        output["data"][mime] = token = f"@LIVE-{number}@"
-        lines[f'"{token}"'] = json.dumps(
-            data, separators=(",", ":"), sort_keys=True, ensure_ascii=False
-        )
+    outputs = [o for cell in notebook["cells"] for o in cell.get("outputs", [])]
+    for data in (output["data"] for output in outputs if "data" in output):
+        for mime in data.keys() & ONE_LINE:
+            token = f"@DATA-{len(lines)}@"
+            lines[f'"{token}"'] = json.dumps(
+                data[mime], separators=(",", ":"), sort_keys=True, ensure_ascii=False
+            )
+            data[mime] = token
     text = nbformat.writes(notebook) + "\n"
-    return re.sub(r'"@LIVE-\d+@"', lambda match: lines[match[0]], text)
+    return re.sub(r'"@DATA-\d+@"', lambda match: lines[match[0]], text)
 
 
 def write(notebook: dict, path: Path) -> str:

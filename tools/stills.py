@@ -1,8 +1,8 @@
 """Still pictures of live outputs, for readers whose page runs no script (GitHub).
 
-Every plotly figure and every Player output gets an image/png beside its data.
-The picture is named by a hash of that data, so an unchanged output keeps the
-picture it has, byte for byte, and no browser is started.
+Every plotly figure and every output of a view (`tidy.VIEWS`) gets an image/png
+beside its data. The picture is named by a hash of that data, so an unchanged output
+keeps the picture it has, byte for byte, and no browser is started.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tidy import PLAYER, PLOTLY
+from tidy import PLOTLY, VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAYER_JS = ROOT / "moe_lib" / "widgets" / "player.js"
+# Run on its own: importing moe_lib would load torch as well.
+_MODULES = runpy.run_path(str(ROOT / "moe_lib" / "widgets" / "modules.py"))
+module_text = _MODULES["module_text"]
 WIDTH = 760
 
 DRAW_PLOTLY = """async (figure) => {
   await Plotly.newPlot("view", figure.data, figure.layout,
                        {staticPlot: true, displaylogo: false});
 }"""
-DRAW_PLAYER = """async ([code, scene]) => {
+DRAW_VIEW = """async ([code, data]) => {
   const file = new Blob([code], {type: "text/javascript"});
-  const player = await import(URL.createObjectURL(file));
-  player.mount(document.getElementById("view"), scene);
+  const view = await import(URL.createObjectURL(file));
+  view.mount(document.getElementById("view"), data);
 }"""
 PAGE = f"""<!doctype html><meta charset="utf-8">
 <body style="margin:0;background:#fff;color:#000;font-family:sans-serif">
@@ -44,14 +47,14 @@ def plotly_js() -> Path:
 def live(output: dict) -> tuple[str, object] | None:
     """``(mime, data)`` of an output that moves, None for any other."""
     data = output.get("data", {})
-    return next(((mime, data[mime]) for mime in (PLAYER, PLOTLY) if mime in data), None)
+    return next(((mime, data[mime]) for mime in (*VIEWS, PLOTLY) if mime in data), None)
 
 
 def still_key(mime: str, data: object) -> str:
-    """Hash of what the picture shows (for a Player, of its code too)."""
+    """Hash of what the picture shows (for a view of ours, of its code too)."""
     text = json.dumps(data, sort_keys=True)
-    if mime == PLAYER:
-        text += PLAYER_JS.read_text("utf-8")
+    if mime in VIEWS:
+        text += module_text(VIEWS[mime])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -90,7 +93,7 @@ def draw(views: dict[str, tuple[str, object]]) -> dict[str, str]:
                 page.add_script_tag(path=plotly_js())
                 page.evaluate(DRAW_PLOTLY, data)
             else:
-                page.evaluate(DRAW_PLAYER, [PLAYER_JS.read_text("utf-8"), data])
+                page.evaluate(DRAW_VIEW, [module_text(VIEWS[mime]), data])
             page.wait_for_timeout(100)  # fonts and one frame
             picture = page.locator("#view").screenshot(animations="disabled")
             pictures[key] = base64.b64encode(picture).decode()

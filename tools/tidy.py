@@ -11,6 +11,11 @@ import re
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PLOTLY = "application/vnd.plotly.v1+json"
 PLAYER = "application/vnd.moe.player+json"
+PLAYGROUND = "application/vnd.moe.playground+json"
+#: What a view of ours draws -> the name of its module.
+VIEWS = {PLAYER: "player", PLAYGROUND: "playground"}
+#: The values behind a table of claims.
+CLAIMS = "application/vnd.moe.claims+json"
 
 #: "  0%|      | 0/3 [00:00<?, ?it/s]", which a tqdm bar leaves as its text.
 BAR = re.compile(r"\d+%\|.*\|.*\[.*\]")

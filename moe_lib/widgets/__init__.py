@@ -1,10 +1,20 @@
-"""Live views for notebooks and the book: `Player` and the scenes it shows.
+"""Live views for notebooks and the book: `Player` with its scenes, `Playground`.
 
 Importing this module loads anywidget; `import moe_lib` alone does not.
 """
 
 from moe_lib.widgets.compact import compact
-from moe_lib.widgets.player import MIME, MODULE, Player
+from moe_lib.widgets.modules import module_text
+from moe_lib.widgets.player import MIME, Player
+from moe_lib.widgets.playground import PLAYGROUND_MIME, Playground
 from moe_lib.widgets.scene import check
 
-__all__ = ["MIME", "MODULE", "Player", "check", "compact"]
+__all__ = [
+    "MIME",
+    "PLAYGROUND_MIME",
+    "Player",
+    "Playground",
+    "check",
+    "compact",
+    "module_text",
+]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
 from moe_lib.widgets.compact import compact
+from moe_lib.widgets.modules import module_text
 from moe_lib.widgets.scene import check
 
-#: The view, one ES module; the book mounts the same file.
-MODULE = Path(__file__).with_name("player.js")
 #: The scene as it is stored in a notebook, for pages without a kernel.
 MIME = "application/vnd.moe.player+json"
 
@@ -33,7 +31,7 @@ class Player(anywidget.AnyWidget):
             range; the message names the value and the remedy.
     """
 
-    _esm = MODULE.read_text(encoding="utf-8")
+    _esm = module_text("player")
     # ipywidgets 7 would show itself without the scene; None leads IPython on to
     # _repr_mimebundle_, as with ipywidgets 8.
     _ipython_display_ = None

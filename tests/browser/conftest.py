@@ -33,8 +33,8 @@ class Chapter(NamedTuple):
 
 
 MIMES = {
-    "plotly": "application/vnd.plotly.v1+json",
-    "player": "application/vnd.moe.player+json",
+    "plotly": {"application/vnd.plotly.v1+json"},
+    "view": {"application/vnd.moe.player+json", "application/vnd.moe.playground+json"},
 }
 
 
@@ -43,15 +43,15 @@ def stored_pictures(path: Path) -> dict[str, int]:
     cells = json.loads(path.read_text("utf-8"))["cells"]
     outputs = [out for cell in cells for out in cell.get("outputs", [])]
     return {
-        kind: sum(mime in out.get("data", {}) for out in outputs)
-        for kind, mime in MIMES.items()
+        kind: sum(bool(mimes & out.get("data", {}).keys()) for out in outputs)
+        for kind, mimes in MIMES.items()
     }
 
 
-# A stored player is seen as its still; a plotly figure too, until it is pointed at.
+# A stored view is seen as its still; a plotly figure too, until it is pointed at.
 SHOWN = """() => Object.fromEntries(Object.entries({
     plotly: '.jp-RenderedPlotly :is(img.plot-img, .main-svg:first-child)',
-    player: '.jp-RenderedImage img' })
+    view: '.jp-RenderedImage img' })
   .map(([kind, css]) => [kind, [...document.querySelectorAll(css)]
     .filter(node => node.naturalWidth ?? node.clientWidth).length]))"""
 

@@ -1,4 +1,4 @@
-"""A plain page with a mounted player, served on this machine only."""
+"""A plain page with a mounted view, served on this machine only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from moe_lib.widgets import MODULE, check, compact
+from moe_lib.widgets import check, compact, module_text
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
 <style>:root{--bg:%(bg)s;--fg:%(fg)s}
 body{margin:16px;background:var(--bg);color:var(--fg);font-family:system-ui}</style>
 </head><body><div id="here"></div>
-<script type="application/json" id="scene">%(scene)s</script>
+<script type="application/json" id="data">%(data)s</script>
 <script type="module">
-import { mount } from "./player.js";
-const scene = JSON.parse(document.getElementById("scene").textContent);
-window.player = mount(document.getElementById("here"), scene);
+import { mount } from "./%(module)s.js";
+const data = JSON.parse(document.getElementById("data").textContent);
+window.%(module)s = mount(document.getElementById("here"), data);
 </script></body></html>"""
 
 PAPER = {
@@ -29,12 +29,16 @@ PAPER = {
 }
 
 
-def write_page(folder: Path, scene: dict, theme: str = "light") -> None:
-    """Put index.html and player.js into ``folder``."""
-    scene = check(compact(scene))
-    data = json.dumps(scene, separators=(",", ":")).replace("</", "<\\/")
-    (folder / "index.html").write_text(_PAGE % (PAPER[theme] | {"scene": data}))
-    (folder / "player.js").write_bytes(MODULE.read_bytes())
+def write_page(
+    folder: Path, data: dict, theme: str = "light", module: str = "player"
+) -> None:
+    """Put index.html and the module (player.js or playground.js) into ``folder``."""
+    if module == "player":
+        data = check(compact(data))
+    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    page = _PAGE % (PAPER[theme] | {"data": text, "module": module})
+    (folder / "index.html").write_text(page)
+    (folder / f"{module}.js").write_text(module_text(module), "utf-8")
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -56,3 +60,10 @@ def served(folder: Path) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def frame(page) -> None:
+    """Wait until what was changed is on the screen."""
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+    )

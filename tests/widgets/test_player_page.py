@@ -5,60 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-import browser_tools
-
 from . import scenes
-from .page import PAPER, served, write_page
+from .page import PAPER, frame
 
-pytestmark = pytest.mark.skipif(
-    browser_tools.missing_browser() is not None,
-    reason=browser_tools.missing_browser() or "",
-)
 SLIDER = "input[type=range]"
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """show(scene, width, theme) -> page; at the end: no errors, no outside requests."""
-    opened, troubles = [], []
-
-    def show(scene, width=1024, theme="light", **options):
-        write_page(tmp_path, scene, theme)
-        server = served(tmp_path)
-        url = server.__enter__()
-        size = {"width": width, "height": 900}
-        page = browser.new_page(viewport=size, **options)
-        opened.append((page, server))
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on(
-            "console",
-            lambda note: (
-                note.type in ("error", "warning")
-                and troubles.append(f"{note.type}: {note.text}")
-            ),
-        )
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((url, "data:"))
-                or troubles.append(f"request: {request.url}")
-            ),
-        )
-        page.goto(url)
-        page.wait_for_selector("[data-ready]")
-        return page
-
-    yield show
-    for page, server in opened:
-        page.close()
-        server.__exit__(None, None, None)
-    assert troubles == []
-
-
-def _frame(page) -> None:
-    page.evaluate(
-        "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-    )
 
 
 def _state(page) -> int:
@@ -78,10 +28,10 @@ def test_a_key_changes_the_picture_in_place(show):
     before = plot.screenshot()
     page.focus(SLIDER)
     page.keyboard.press("ArrowRight")
-    _frame(page)
+    frame(page)
     assert plot.screenshot() != before
     page.keyboard.press("ArrowLeft")
-    _frame(page)
+    frame(page)
     assert plot.screenshot() == before
     same = (
         "() => { const now = document.querySelectorAll('svg.plot, svg.plot > g');"
@@ -91,7 +41,7 @@ def test_a_key_changes_the_picture_in_place(show):
     # The first way there may add nodes for new looks; the same way again adds none.
     page.evaluate("window.added = 0")
     page.keyboard.press("ArrowRight")
-    _frame(page)
+    frame(page)
     assert page.evaluate("window.added") == 0
 
 
@@ -118,7 +68,7 @@ def test_the_slider_says_its_value_and_the_numbers_are_live(show):
     assert slider.get_attribute("aria-valuetext") == "step 0"
     slider.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "step 1"
-    _frame(page)
+    frame(page)
     assert page.locator("[aria-live=polite]").inner_text().split() == ["length", "0.40"]
     plot = page.locator("svg.plot")
     assert plot.get_attribute("role") == "img"
@@ -161,7 +111,7 @@ def test_the_variant_is_a_radio_group_of_its_own(show):
     line = "document.querySelector('svg.plot path[clip-path]').getAttribute('d')"
     before = page.evaluate(line)
     page.get_by_role("radio", name="slope 2").first.check()
-    _frame(page)
+    frame(page)
     assert page.evaluate("[player.variant, other.variant]") == [2, 0]
     assert page.evaluate(line) != before
     page.keyboard.press("ArrowLeft")
@@ -183,7 +133,7 @@ def test_dragging_the_handle_picks_the_nearest_state(show):
     page.mouse.down()
     page.mouse.move(aim + 6, y + 40, steps=4)
     page.mouse.up()
-    _frame(page)
+    frame(page)
     assert _state(page) == 3
     box = handle.bounding_box()
     assert box["x"] + box["width"] / 2 == pytest.approx(aim, abs=1)
@@ -205,7 +155,7 @@ def test_the_palette_follows_the_ink_of_the_page(show, theme, fill):
         "document.documentElement.style.setProperty('--fg', fg) }",
         list(PAPER[other].values()),
     )
-    _frame(page)
+    frame(page)
     assert page.evaluate(f"{read}.getPropertyValue('--e0')") != fill
 
 
@@ -241,7 +191,7 @@ def test_every_cell_of_a_territory_is_painted_once(show):
       return sum / (frame.right - frame.left) / (frame.bottom - frame.top) }"""
     for key in ("Home", "End"):
         page.locator(SLIDER).press(key)
-        _frame(page)
+        frame(page)
         assert page.evaluate(area) == 1
 
 
@@ -249,7 +199,7 @@ def test_labels_keep_off_each_other(show):
     page = show(scenes.eight())
     page.focus(SLIDER)
     page.keyboard.press("End")
-    _frame(page)
+    frame(page)
     ys = page.evaluate(
         "[...player.panels[0].badges.group.querySelectorAll('rect')]"
         ".map(r => +r.getAttribute('y')).sort((a, b) => a - b)"
@@ -264,7 +214,7 @@ def test_nothing_jumps_while_the_slider_moves(show):
     page.focus(SLIDER)
     for key in ("Home", "PageUp", "End"):
         page.keyboard.press(key)
-        _frame(page)
+        frame(page)
         heights.add(page.evaluate("player.root.offsetHeight"))
     assert len(heights) == 1
 

@@ -6,58 +6,24 @@
 // Every state is in the scene, so nothing here computes or asks for anything: a state
 // is a list of layers, and drawing one changes the attributes of nodes that stay.
 
-const SVG = "http://www.w3.org/2000/svg";
 const SIDE_BY_SIDE = 620; // px of width from which panels stand beside each other
 const GAP = 30; // px between panels
-let instances = 0;
-
-// Eight experts, A to H: fill and the letter's colour on it. Lightness alternates around
-// the hue circle, which keeps all pairs apart for colour-blind readers as well.
-const LIGHT = "7e1f26 df7b1a 656c00 28a789 2c71b3 3d25b9 b968fa b51275".split(" ");
-const DARK = "f0713c fab12a ecf262 3fdb9b 9ff7f6 5388f7 c7abf5 b4769c".split(" ");
-const palette = (fills, on) =>
-  fills.map((f, i) => `--e${i}:#${f};--t${i}:${on(i)};`).join("");
-
 const STYLE = `
-.moe-player{--ink:var(--moe-ink,var(--jp-content-font-color1,var(--fg,CanvasText)));
-  --paper:var(--moe-paper,var(--jp-layout-color0,var(--bg,Canvas)));
-  --muted:color-mix(in srgb,var(--ink) 66%,var(--paper));
-  --grid:color-mix(in srgb,var(--ink) 10%,var(--paper));
-  --rule:color-mix(in srgb,var(--ink) 38%,var(--paper));
-  --accent:#d4003f;--focus:#1a6fd4;
-  ${palette(LIGHT, (i) => ([1, 3, 6].includes(i) ? "#16161a" : "#fff"))}
-  color:var(--ink);max-width:1100px;padding:4px 0 8px;box-sizing:border-box;
-  font:13px/20px var(--jp-ui-font-family,system-ui,sans-serif);text-align:left}
-.moe-player.dark{--accent:#ff5470;--focus:#7db7ff;${palette(DARK, () => "#16161a")}}
-[theme=dark] .moe-player{--ink:#e3e3e3;--paper:#303030} /* Colab says it so */
-.moe-player *{box-sizing:border-box}
-.moe-player .title{font-size:14px;font-weight:650}
-.moe-player .muted,.moe-player .unit{color:var(--muted)}
-.moe-player svg.plot{display:block;width:100%;margin:12px 0 4px;overflow:visible;
-  border-radius:4px;font-size:11px}
-.moe-player :focus{outline:none}
-.moe-player :focus-visible,.moe-player input:focus-visible+span
-  {outline:2px solid var(--focus);outline-offset:2px}
-.moe-player text{fill:var(--ink)}
-.moe-player .head{font-size:13px;font-weight:650}
-.moe-player .unit{fill:var(--muted);font-size:12px}
+.moe-player{--accent:#d4003f} .moe-player.dark{--accent:#ff5470}
+.moe-player svg.plot{display:block;width:100%;margin:12px 0 4px;border-radius:4px}
 .moe-player .tick{fill:var(--muted);font-variant-numeric:tabular-nums}
 .moe-player .grid{stroke:var(--grid)} .moe-player .axis{stroke:var(--rule)}
 .moe-player .halo{paint-order:stroke;stroke:var(--paper);stroke-width:3px;font-size:12px}
-.moe-player .letter{font-weight:700;text-anchor:middle;font-size:11px}
 .moe-player .handle{cursor:grab;touch-action:none} .moe-player .handle.held{cursor:grabbing}
-.moe-player .legend,.moe-player .bar,.moe-player .readout{display:flex;flex-wrap:wrap;
-  align-items:center;gap:2px 18px}
 .moe-player .legend span{display:inline-flex;align-items:center;gap:6px}
 .moe-player .legend svg{flex:none}
 .moe-player .bar{gap:8px 20px;margin:8px 0 6px}
 .moe-player .slide{display:flex;align-items:center;gap:10px;flex:1 1 300px;min-width:0;
   max-width:640px}
-.moe-player input[type=range]{flex:1 1 120px;min-width:60px;height:28px;margin:0;
-  accent-color:var(--ink);border-radius:6px;cursor:pointer}
+.moe-player input[type=range]{flex:1 1 120px}
 .moe-player output{font-weight:650;font-variant-numeric:tabular-nums;white-space:nowrap}
-.moe-player button{flex:none;width:32px;height:32px;padding:0;border-radius:8px;
-  border:1px solid var(--rule);background:transparent;color:var(--ink);cursor:pointer}
+.moe-player input:focus-visible+span{outline:2px solid var(--focus);outline-offset:2px}
+.moe-player button{flex:none;width:32px;padding:0}
 .moe-player button svg{display:block;margin:auto}
 .moe-player .choice{display:flex;align-items:center;gap:10px;min-width:0}
 .moe-player .choice>div{display:flex;flex-wrap:wrap;border:1px solid var(--rule);
@@ -66,72 +32,19 @@ const STYLE = `
 .moe-player .choice input{position:absolute;opacity:0;inset:0;margin:0;cursor:pointer}
 .moe-player .choice label span{display:block;padding:4px 12px;border-radius:7px}
 .moe-player .choice input:checked+span{background:var(--ink);color:var(--paper)}
-.moe-player .readout b{display:inline-block;font-variant-numeric:tabular-nums}
+.moe-player input[type=range]{border-radius:6px}
+.moe-player .readout b{display:inline-block}
 `;
 
 // ---- small helpers ---------------------------------------------------------------
-function put(node, attrs) {
-  for (const key in attrs) {
-    const value = String(attrs[key]);
-    if (node.getAttribute(key) !== value) node.setAttribute(key, value);
-  }
-  return node;
-}
-const draw = (parent, tag, attrs = {}) =>
-  parent.appendChild(put(document.createElementNS(SVG, tag), attrs));
-function html(parent, tag, attrs = {}, text = "") {
-  const node = parent.appendChild(put(document.createElement(tag), attrs));
-  if (text) node.textContent = text;
-  return node;
-}
-const say = (node, text) => {
-  if (node.textContent !== text) node.textContent = text;
-};
-const px = (v) => Math.round(v * 10) / 10;
-const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const at = (v, i) => (Array.isArray(v) ? v[i] : v);
-const paint = (key) => (typeof key === "number" ? `var(--e${key % 8})` : `var(--${key})`);
 const unpack = (text) => text?.replace(/(.)\{(\d+)\}/g, (_, c, n) => c.repeat(+n)); // "0{3}" is "000"
-const letter = (key) => String.fromCharCode(65 + key);
-
-let pen;
-function textWidth(text, size = 11, weight = 400) {
-  pen ??= document.createElement("canvas").getContext("2d");
-  pen.font = `${weight} ${size}px system-ui, sans-serif`;
-  return pen.measureText(text).width * 1.04; // the host's font may run a little wider
-}
-function fit(text, width, size, weight) {
-  if (textWidth(text, size, weight) <= width) return text;
-  while (text && textWidth(text + "…", size, weight) > width) text = text.slice(0, -1);
-  return text.trimEnd() + "…";
-}
 function twoLines(text = "", width, size, weight) {
   const words = text.split(" ");
   let n = words.length;
   while (n > 1 && textWidth(words.slice(0, n).join(" "), size, weight) > width) n--;
   return [words.slice(0, n).join(" "), words.slice(n).join(" ")]
     .filter(Boolean).map((line) => fit(line, width, size, weight));
-}
-
-// Nodes by key: asked for again they are the same node, not asked for they are hidden.
-class Nodes {
-  constructor(group) {
-    this.group = group;
-    this.known = new Map();
-  }
-  update(fill) {
-    const seen = new Set();
-    fill((key, tag, attrs, text) => {
-      if (!this.known.has(key)) this.known.set(key, draw(this.group, tag));
-      const node = put(this.known.get(key), { display: "inline", ...attrs });
-      if (text !== undefined) say(node, text);
-      seen.add(key);
-      return node;
-    });
-    for (const [key, node] of this.known) {
-      if (!seen.has(key)) put(node, { display: "none" });
-    }
-  }
 }
 
 function niceTicks([a, b], count) {
@@ -153,12 +66,8 @@ const ticksOf = (axis, count) =>
 
 // ---- layers ----------------------------------------------------------------------
 // Each takes its keyed nodes, the layer and the panel's frame (scales and pixel box).
-const MARKS = {
-  disc: (x, y, r) => `M${px(x - r)} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`,
-  diamond: (x, y, r) => `M${x} ${px(y - 1.3 * r)}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z`,
-  square: (x, y, r) => `M${px(x - 0.9 * r)} ${px(y - 0.9 * r)}h${1.8 * r}v${1.8 * r}h${-1.8 * r}Z`,
-  triangle: (x, y, r) => `M${x} ${px(y - 1.2 * r)}l${1.15 * r} ${2 * r}h${-2.3 * r}Z`,
-};
+MARKS.triangle = (x, y, r) =>
+  `M${x} ${px(y - 1.2 * r)}l${1.15 * r} ${2 * r}h${-2.3 * r}Z`;
 const polyline = (xs, ys, frame) =>
   xs.map((x, i) => `${i ? "L" : "M"}${px(frame.x(x))} ${px(frame.y(ys[i]))}`).join("");
 
@@ -434,23 +343,21 @@ const ICONS = { play: "M3 1L13 7L3 13Z", pause: "M2.5 1h3.4v12h-3.4ZM8.1 1h3.4v1
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10,
   Home: -Infinity, End: Infinity };
 
-class Player {
+class Player extends View {
   constructor(el, scene, { state, variant = 0, onChange = () => {} } = {}) {
+    super(el, "moe-player", STYLE);
     Object.assign(this, { scene, onChange, variant });
     this.values = scene.slider.values;
     this.state = clamp(state ?? scene.start ?? 0, 0, this.values.length - 1);
-    this.id = `moe-player-${++instances}-${Math.random().toString(36).slice(2, 8)}`;
-    this.root = html(el, "div", { class: "moe-player" });
-    html(this.root, "style", {}, STYLE);
     html(this.root, "div", { class: "title" }, scene.title);
     if (scene.caption) html(this.root, "div", { class: "muted" }, scene.caption);
     this.buildPlot();
     if (scene.legend?.length) {
-      const legend = html(this.root, "div", { class: "legend muted" });
+      const legend = html(this.root, "div", { class: "row legend muted" });
       scene.legend.forEach((item) => legendItem(legend, item));
     }
     this.buildControls();
-    this.readout = html(this.root, "div", { class: "readout", "aria-live": "polite" });
+    this.readout = html(this.root, "div", { class: "row readout", "aria-live": "polite" });
     this.note = html(this.root, "div", { class: "muted" });
     this.watch();
   }
@@ -493,7 +400,7 @@ class Player {
 
   buildControls() {
     const { scene } = this;
-    const bar = html(this.root, "div", { class: "bar" });
+    const bar = html(this.root, "div", { class: "row bar" });
     bar.addEventListener("keydown", (event) => event.stopPropagation());
     const slide = html(bar, "div", { class: "slide" });
     if (scene.play) {
@@ -524,34 +431,8 @@ class Player {
     });
   }
 
-  // Size and theme come from the page, whichever page it is.
-  watch() {
-    this.sizes = new ResizeObserver(() => this.layout());
-    this.sizes.observe(this.root);
-    this.themes = new MutationObserver(() => this.theme());
-    for (const node of [document.documentElement, document.body]) {
-      this.themes.observe(node, { attributes: true });
-    }
-    this.themes.observe(document.head, { childList: true }); // a theme's style sheet arrives
-    this.system = matchMedia("(prefers-color-scheme: dark)");
-    this.onTheme = () => this.theme();
-    this.system.addEventListener("change", this.onTheme);
-  }
-  theme() {
-    const dot = (Player.dot ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 })
-      .getContext("2d", { willReadFrequently: true }));
-    dot.fillStyle = getComputedStyle(this.root).color; // any colour syntax, back as bytes
-    dot.fillRect(0, 0, 1, 1);
-    const [r, g, b] = dot.getImageData(0, 0, 1, 1).data;
-    const light = 0.299 * r + 0.587 * g + 0.114 * b > 128;
-    if (light !== this.root.classList.contains("dark")) this.root.classList.toggle("dark", light);
-  }
-
   layout() {
-    const width = this.root.clientWidth;
-    if (width < 50 || width === this.width) return;
-    this.width = width;
-    this.theme();
+    const { width } = this;
     // As many panels in a row as leave each 160 px; on a narrow page one below the other.
     const rows = (size) => Array.from({ length: Math.ceil(this.panels.length / size) },
       (_, i) => this.panels.slice(i * size, (i + 1) * size));
@@ -578,7 +459,6 @@ class Player {
     this.reserve();
     this.controls();
     this.paint();
-    this.root.dataset.ready = "true";
   }
 
   // The lines under the plot get the height of their longest text, so nothing jumps.
@@ -678,10 +558,7 @@ class Player {
   }
   destroy() {
     this.pause();
-    this.sizes.disconnect();
-    this.themes.disconnect();
-    this.system.removeEventListener("change", this.onTheme);
-    this.root.remove();
+    super.destroy();
   }
 }
 

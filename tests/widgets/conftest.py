@@ -1,0 +1,46 @@
+"""A page with a view in it, for the tests that look at one."""
+
+import pytest
+
+from .page import served, write_page
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """show(data, width, theme, module) -> page with that view mounted.
+
+    At the end: no errors in the console, no requests to anywhere else.
+    """
+    opened, troubles = [], []
+
+    def show(data, width=1024, theme="light", module="player", **options):
+        write_page(tmp_path, data, theme, module)
+        server = served(tmp_path)
+        url = server.__enter__()
+        size = {"width": width, "height": 900}
+        page = browser.new_page(viewport=size, **options)
+        opened.append((page, server))
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda note: (
+                note.type in ("error", "warning")
+                and troubles.append(f"{note.type}: {note.text}")
+            ),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((url, "data:"))
+                or troubles.append(f"request: {request.url}")
+            ),
+        )
+        page.goto(url)
+        page.wait_for_selector("[data-ready]")
+        return page
+
+    yield show
+    for page, server in opened:
+        page.close()
+        server.__exit__(None, None, None)
+    assert troubles == []
