@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from benchmarks.timing import median_and_spread, ratios
-from moe_lib.figures import style
+from moe_lib.figures import palette, style
 
 SWEPT = ("ours", "bmm", "transformers grouped_mm")
 DASHES = ("solid", "dash", "dot")
@@ -18,7 +18,7 @@ def figure(results: dict) -> go.Figure:
     return style.figure(
         *(
             line(results, label, colour, tokens, dash)
-            for label, colour in zip(SWEPT, style.ON_BOTH[::2], strict=False)
+            for label, colour in zip(SWEPT, palette.BOTH[::2], strict=False)
             for tokens, dash in zip(sizes(results), DASHES, strict=False)
         ),
         alt="Time of a step, divided by a dense layer's time, over the number of"

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from moe_lib.course.em_race import ArmTable, Curves
 from moe_lib.course.hard_gate_race import GateErrors, GateSweep
-from moe_lib.figures.style import GRID, INK, MUTED, ON_BOTH, figure
+from moe_lib.figures.palette import BOTH
+from moe_lib.figures.style import GRID, INK, MUTED, figure
 
 PASSES = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000]
 DASHES = ("solid", "dot", "dash", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
-COLOURS = (ON_BOTH[4], ON_BOTH[1], ON_BOTH[0], ON_BOTH[3])
+COLOURS = (BOTH[4], BOTH[1], BOTH[0], BOTH[3])
 
 
 def grid_of_panels(fig: go.Figure, rows: int, titles: Sequence[str]) -> go.Figure:

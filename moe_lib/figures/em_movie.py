@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from moe_lib.figures.style import LETTERS
+from moe_lib.figures.palette import letter
 from moe_lib.models.hierarchical_mixture import HierarchicalMixture
 
 GRID, SHAPES = 41, ("disc", "diamond", "square", "triangle")
@@ -104,7 +104,7 @@ def _lines(grid: Tensor, lines: Tensor, gates: Tensor):
                "color": k, "width": 1, "dash": True, "clip": True}  # fmt: skip
         mine = (favourite == k).nonzero().flatten().tolist()
         for run in _runs(mine):
-            label = LETTERS[k] if run[-1] == mine[-1] else ""
+            label = letter(k) if run[-1] == mine[-1] else ""
             yield {"type": "line", "x": xs[run].tolist(), "y": lines[run, k].tolist(),
                    "color": k, "width": 3, "label": label, "clip": True}  # fmt: skip
 
@@ -133,7 +133,7 @@ def _areas(grid: Tensor, gates: Tensor) -> list[dict]:
         if gates[:, k].max() > 0.15:
             widest = (gates[:, k] > 0.95 * gates[:, k].max()).nonzero().flatten()
             at = min(max(int(widest.median()), 2), GRID - 3)
-            areas.append({"type": "text", "x": xs[at], "text": LETTERS[k],
+            areas.append({"type": "text", "x": xs[at], "text": letter(k),
                           "y": (tops[at, k] - gates[at, k] / 2).item(),
                           "color": "ink", "anchor": "middle"})  # fmt: skip
     return areas

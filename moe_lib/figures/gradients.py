@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from moe_lib.figures.style import LETTERS
+from moe_lib.figures.palette import letter
 from moe_lib.losses import gradients_by_hand
 
 NAMES = {
@@ -40,7 +40,7 @@ def who_learns_scene(outputs: Sequence[float], targets: Sequence[float]) -> dict
         for panel in state["panels"]:
             panel[0]["y"] = [0, 1.02 * top]
     axis = {"label": "answer of the expert", "range": [low, high]}
-    letters = ", ".join(f"{LETTERS[i]} at {v:g}" for i, v in enumerate(outputs))
+    letters = ", ".join(f"{letter(i)} at {v:g}" for i, v in enumerate(outputs))
     return {
         "title": "Who learns from this case?",
         "alt": f"Experts {letters} and a target that moves between them. Bars: the size"
@@ -64,5 +64,5 @@ def _bars(outputs: Sequence[float], pull: list[float], target: float) -> list[di
         {"type": "line", "x": [target, target], "y": [0, 0], "color": "ink",
          "dash": True},
         {"type": "bars", "x": list(outputs), "value": pull,
-         "color": list(range(count)), "label": list(LETTERS[:count])},
+         "color": list(range(count)), "label": [letter(e) for e in range(count)]},
     ]  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from moe_lib.course.interference import Interference
-from moe_lib.figures.style import ON_BOTH, figure
+from moe_lib.figures.palette import BOTH
+from moe_lib.figures.style import figure
 
 NAMES = {
-    "net": ("one net", ON_BOTH[1], "dash"),
-    "strong": ("mixture, each expert strong enough for both", ON_BOTH[5], "dot"),
-    "weak": ("mixture of straight lines", ON_BOTH[3], "solid"),
+    "net": ("one net", BOTH[1], "dash"),
+    "strong": ("mixture, each expert strong enough for both", BOTH[5], "dot"),
+    "weak": ("mixture of straight lines", BOTH[3], "solid"),
 }
 
 

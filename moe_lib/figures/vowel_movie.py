@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moe_lib.data.vowels import IPA, WORDS, Scaler, Vowels
-from moe_lib.figures.style import LETTERS
+from moe_lib.figures.palette import letter
 from moe_lib.models.adaptive_mixture import AdaptiveMixture
 from moe_lib.training import Trainer
 
@@ -53,7 +53,7 @@ def territory_scene(train: Vowels, runs: Mapping[str, Trainer], title: str) -> d
          "text": f"[{IPA[name]}] {WORDS[name]}"}
         for i, name in enumerate(train.names)
     ]  # fmt: skip
-    letters = ", ".join(LETTERS[:num_experts])
+    letters = ", ".join(letter(e) for e in range(num_experts))
     return {
         "title": title,
         "alt": "Vowels by first and second formant. The ground is tinted with the"
@@ -71,7 +71,7 @@ def territory_scene(train: Vowels, runs: Mapping[str, Trainer], title: str) -> d
              "y": {"label": "F2 (Hz)", "range": list(F2_RANGE)}},
             {"title": "Mean gate", "weight": 1, "layers": [],
              "x": {"label": "expert", "range": [-0.6, num_experts - 0.4],
-                   "ticks": [[i, LETTERS[i]] for i in range(num_experts)]},
+                   "ticks": [[i, letter(i)] for i in range(num_experts)]},
              "y": {"label": "share of the cases", "range": [0, 1]}},
         ],
         "legend": legend,
@@ -147,7 +147,7 @@ def _lines(model: AdaptiveMixture, scaler: Scaler, pairs: Tensor, share: Tensor)
         yield {
             "type": "line", "x": [p[0] for p in ends], "y": [p[1] for p in ends],
             "color": e, "width": 2.5 if alive else 1, "dash": not alive,
-            "label": LETTERS[e] if ends else "",
+            "label": letter(e) if ends else "",
         }  # fmt: skip
 
 

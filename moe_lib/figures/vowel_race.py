@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 import torch
 
 from moe_lib.course.vowel_race import RaceResult
-from moe_lib.figures.style import ON_BOTH, figure
+from moe_lib.figures.palette import BOTH
+from moe_lib.figures.style import figure
 
 
 def race_figure(
@@ -29,19 +30,19 @@ def race_figure(
         )
         fig.add_scatter(
             x=(i - 0.15 + spread).tolist(), y=result.epochs.tolist(), mode="markers",
-            marker=dict(color=ON_BOTH[4 if result.system.experts else 1], size=6,
+            marker=dict(color=BOTH[4 if result.system.experts else 1], size=6,
                         symbol="circle" if result.system.experts else "square"),
             name=name, showlegend=False, hovertemplate="%{y} epochs",
         )  # fmt: skip
     means, spreads = zip(*(paper[r.system.name] for r in results), strict=True)
     fig.add_scatter(
         x=[i + 0.2 for i in range(len(results))], y=list(means), mode="markers",
-        marker=dict(symbol="diamond-open", size=11, color=ON_BOTH[7], line_width=2),
+        marker=dict(symbol="diamond-open", size=11, color=BOTH[7], line_width=2),
         error_y=dict(array=list(spreads)), name="the paper, mean and SD of 25",
     )  # fmt: skip
     for name, color, symbol in (
-        ("mixtures here, one mark a seed", ON_BOTH[4], "circle"),
-        ("BP here", ON_BOTH[1], "square"),
+        ("mixtures here, one mark a seed", BOTH[4], "circle"),
+        ("BP here", BOTH[1], "square"),
     ):
         marker = dict(color=color, symbol=symbol, size=6)
         fig.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker)
@@ -100,7 +101,7 @@ def survivors_figure(
             x=[alive for _, alive, _ in rows], y=[name for name, _, _ in rows],
             text=[f"  {runs}" for _, _, runs in rows], textposition="middle right",
             mode="markers+text", hovertemplate="%{y}: %{x} experts in%{text} runs",
-            marker=dict(color=ON_BOTH[4], size=[8 + 5 * runs**0.5 for *_, runs in rows],
+            marker=dict(color=BOTH[4], size=[8 + 5 * runs**0.5 for *_, runs in rows],
                         line_width=0, opacity=1),
         ),
         alt="Number of runs by experts alive. " + "; ".join(

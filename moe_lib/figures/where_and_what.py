@@ -1,16 +1,16 @@
-"""Pictures of the deep mixture of 2013: what its experts follow, and how they fade."""
+"""Pictures of the deep mixture of 2013: what its experts follow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
-import torch
 from torch import Tensor
 
 from moe_lib.course.where_and_what import WhereWhat
 from moe_lib.figures.between import grid_of_panels
-from moe_lib.figures.style import INK, LETTERS, ON_BOTH, figure
+from moe_lib.figures.palette import BOTH, letter
+from moe_lib.figures.style import INK, figure
 
 
 def layers_figure(result: WhereWhat, places: Tensor) -> go.Figure:
@@ -37,11 +37,11 @@ def layers_figure(result: WhereWhat, places: Tensor) -> go.Figure:
         by_digit = result.digits[k] / result.digits[k].sum(dim=1, keepdim=True)
         for e in range(by_digit.shape[1]):
             column = by_digit[:, e].tolist()
-            text = [LETTERS[e] if share > 0.12 else "" for share in column]
-            fig.add_bar(x=list(range(10)), y=column, marker_color=ON_BOTH[e],
+            text = [letter(e) if share > 0.12 else "" for share in column]
+            fig.add_bar(x=list(range(10)), y=column, marker_color=BOTH[e],
                         text=text, textposition="inside", insidetextanchor="middle",
                         textangle=0, textfont=dict(color="white"),
-                        hovertemplate=f"digit %{{x}}, {LETTERS[e]}: %{{y:.2f}}"
+                        hovertemplate=f"digit %{{x}}, {letter(e)}: %{{y:.2f}}"
                         "<extra></extra>", row=k + 1, col=2)  # fmt: skip
         fig.update_xaxes(tickvals=list(range(10)), row=k + 1, col=2)
         fig.update_yaxes(range=[0, 1], row=k + 1, col=2)
@@ -57,10 +57,10 @@ def _place_map(fig: go.Figure, row: int, joint: Tensor, places: Tensor) -> None:
     best, winner = share.max(dim=1)
     fig.add_scatter(
         x=places[:, 1].tolist(), y=places[:, 0].tolist(), mode="markers+text",
-        text=[LETTERS[e] for e in winner.tolist()],
+        text=[letter(e) for e in winner.tolist()],
         textfont=dict(color="white", size=12),
         marker=dict(symbol="square", size=[15 + 12 * b for b in best.tolist()],
-                    opacity=1, color=[ON_BOTH[e] for e in winner.tolist()]),
+                    opacity=1, color=[BOTH[e] for e in winner.tolist()]),
         customdata=best.tolist(),
         hovertemplate="%{text} wins %{customdata:.0%} here<extra></extra>",
         row=row, col=1,
@@ -101,7 +101,7 @@ def information_figure(
             fig.add_scatter(x=xs, y=ys, mode="markers",
                             name=f"{name}, {'whole gate' if soft else 'winner'}",
                             marker=dict(size=11, symbol=symbol, line_width=2,
-                                        color=ON_BOTH[(4, 1)[i]]))  # fmt: skip
+                                        color=BOTH[(4, 1)[i]]))  # fmt: skip
     for i, attribute in enumerate(("where", "what")):
         pairs = [(k, getattr(b, attribute)[k]) for k in range(layers) for b in before]
         fig.add_scatter(x=[2 * k + i - 0.28 for k, _ in pairs],
@@ -114,40 +114,3 @@ def information_figure(
     fig.update_xaxes(tickvals=list(range(2 * layers)), ticktext=ticks)
     fig.update_yaxes(rangemode="tozero")
     return fig
-
-
-def shares_figure(results: Mapping[str, WhereWhat]) -> go.Figure:
-    """The experts' shares during training, one panel per way and layer."""
-    layers = len(next(iter(results.values())).where)
-    fig = figure(
-        alt="Each expert's share of the batch during training, a row per layer."
-        " Without balancing one expert of layer 2 takes everything; with balancing"
-        " the four shares stay near a quarter.",
-        title="Who gets the cases?",
-        height=230 * layers + 70,
-    )
-    titles = [f"{name}, layer {k + 1}" for k in range(layers) for name in results]
-    grid_of_panels(fig, layers, titles)
-    for c, result in enumerate(results.values()):
-        smooth = _smooth(result.share)  # [points, layers, E]
-        steps = [10 * i for i in range(len(smooth))]
-        for k in range(layers):
-            for e in range(smooth.shape[2]):
-                fig.add_scatter(
-                    x=steps, y=[round(v, 3) for v in smooth[:, k, e].tolist()],
-                    mode="lines", name=LETTERS[e], legendgroup=LETTERS[e],
-                    showlegend=c == 0 and k == 0, row=k + 1, col=c + 1,
-                    line=dict(color=ON_BOTH[e], width=2,
-                              dash=("solid", "dot", "dash", "dashdot")[e % 4]),
-                )  # fmt: skip
-    fig.update_yaxes(range=[-0.02, 1.02])
-    fig.update_yaxes(title=dict(text="share"), col=1)
-    fig.update_xaxes(title=dict(text="training step"), row=layers)
-    fig.update_layout(margin=dict(t=90), legend=dict(y=1.07))
-    return fig
-
-
-def _smooth(share: Tensor, window: int = 10) -> Tensor:
-    """Means over windows of ten steps: balancing switches experts on and off."""
-    whole = len(share) // window * window
-    return torch.stack(share[:whole].split(window)).mean(dim=1)

@@ -12,7 +12,6 @@ from moe_lib.figures.em_movie import em_scene
 from moe_lib.figures.where_and_what import (
     information_figure,
     layers_figure,
-    shares_figure,
 )
 from moe_lib.widgets import check, compact
 
@@ -59,7 +58,6 @@ def test_figures_have_alt_text_and_all_their_runs():
     for fig in (
         layers_figure(result(), places),
         information_figure([result(0), result(1)], [result(2)]),
-        shares_figure({"a": result(0), "b": result(1)}),
         sweep_figure(sweep_the_gate(points=5, draws=20)),
         bias_noise_figure(estimator_errors(range(2), draws=50)),
     ):

@@ -1,27 +1,40 @@
-"""The house style keeps its promises: contrast in both themes, alt text required."""
+"""The house style keeps its promises: contrast in every theme, alt text required."""
 
 import pytest
 
-from moe_lib.figures.style import INK, ON_BOTH, figure
+from moe_lib.figures.palette import PAPER, THEMES, contrast
+from moe_lib.figures.style import LOOKS, figure
+
+PAPERS = {"light": [PAPER["light"]], "dark": [PAPER["dark"]]}
+PAPERS["both"] = [*PAPER.values(), "#111111"]
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance of "#rrggbb" (WCAG 2)."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    r, g, b = (
-        p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-    )
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+@pytest.mark.parametrize("theme", LOOKS)
+def test_words_and_lines_show_on_their_paper(theme):
+    for paper in PAPERS[theme]:
+        assert contrast(LOOKS[theme].ink, paper) >= (4.5 if theme != "both" else 3)
 
 
-@pytest.mark.parametrize("paper", ["#ffffff", "#161923", "#111111"])
-@pytest.mark.parametrize("colour", [*ON_BOTH, INK])
-def test_colours_show_on_light_and_dark(colour, paper):
-    dark, light = sorted((luminance(colour), luminance(paper)))
-    assert (light + 0.05) / (dark + 0.05) >= 3
+@pytest.mark.parametrize("theme", LOOKS)
+def test_a_figure_wears_its_theme(theme):
+    fig = figure(alt="a line", theme=theme, x="steps", height=200, barmode="stack")
+    assert fig.layout.paper_bgcolor == LOOKS[theme].paper
+    assert fig.layout.font.color == LOOKS[theme].ink
+    assert fig.layout.xaxis.gridcolor == LOOKS[theme].grid
+    assert fig.layout.colorway == THEMES[theme]
+    assert (fig.layout.height, fig.layout.barmode) == (200, "stack")
+    assert fig.layout.xaxis.title.text == "steps"
 
 
-def test_a_figure_without_alt_text_is_refused():
+def test_what_the_caller_asks_goes_on_top():
+    fig = figure(alt="a line", margin=dict(l=5), yaxis=dict(range=[0, 1]))
+    assert (fig.layout.margin.l, fig.layout.margin.r) == (5, 20)
+    assert fig.layout.yaxis.gridcolor == LOOKS["both"].grid
+
+
+def test_a_figure_without_alt_text_or_of_no_theme_is_refused():
     with pytest.raises(ValueError, match="alt is empty: say in a sentence"):
         figure(alt=" ")
+    with pytest.raises(ValueError, match="theme='sepia': choose one of"):
+        figure(alt="a line", theme="sepia")
     assert figure(alt="a line").layout.meta["alt"] == "a line"
