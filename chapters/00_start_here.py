@@ -24,7 +24,7 @@
 #
 # - one network and two experts on the same data, and when the experts win;
 # - a mixture of experts in five lines;
-# - the one table that the whole course is about;
+# - the one table that the whole course is about, and your own sentence routed;
 # - how the course works, and whether your machine is ready for it.
 
 # %% tags=["setup"]
@@ -128,6 +128,15 @@ head = ["token", "expert", "weight", "kept", "slot"]
 Table(head, rows[:7], "the first 7 of 20 rows")
 
 # %% [markdown]
+# One picture of it is a map, tokens by experts. An expert keeps its colour and
+# its letter through the whole course; a mark is a row, the larger the more weight.
+
+# %%
+from moe_lib.figures import routing_map
+
+routing_map(routing, title="Who serves whom under the gate of 1991?")
+
+# %% [markdown]
 # The gate of 1991 gives every token to every expert, so there are
 # $4 \times 5$ rows. Later routers keep one or two rows a token and so save most
 # of the arithmetic; then experts have room for only so many tokens, and rows
@@ -140,12 +149,39 @@ print("served by each expert:", routing.tokens_per_expert.tolist())
 assert torch.allclose(routing.dense().sum(dim=1), torch.ones(4))
 
 # %% [markdown]
+# ## Your sentence, routed
+#
+# Here are the routers of the next chapters, on a sentence of yours. The gate is
+# real: a small language model of words, trained on the course's own text
+# (`python -m moe_lib.widgets.train_small_router` trains it anew). Type something;
+# then pull the capacity factor down and see tokens cross the wall.
+
+# %%
+from moe_lib.widgets import Playground
+
+playground = Playground("switch")
+playground
+
+# %% [markdown]
+# Each row is a token, each column an expert, each lane an expert's **buffer**.
+# A token beyond the wall is **dropped**: no expert sees it. Take another router
+# at the same capacity; lock one and compare two. A click on a cell of the map
+# raises that token's logit, so you can push a token from expert to expert. What
+# you see is a `Routing` like any other:
+
+# %%
+routing = playground.routing
+print(type(routing).__name__, "of", routing.num_tokens, "tokens")
+assert routing.kept.sum() == routing.tokens_per_expert.sum()
+
+# %% [markdown]
 # ## How the course works
 #
 # **Chapters** follow the papers, from 1991 on. Each one shows its phenomenon
 # first, then the idea in a few lines, then an experiment on real data, and then
 # a table of **claims**: what the paper says, what your machine measured, and a
 # verdict that is computed. Some claims do not hold here, and the text says so.
+# The book collects them on one page, the scoreboard.
 #
 # **Pictures.** An expert has a colour, a letter and a place, the same in all
 # chapters. Figures can be zoomed and hovered over. What has a slider can be
@@ -164,7 +200,9 @@ assert torch.allclose(routing.dense().sum(dim=1), torch.ones(4))
 # `moe_lib` and leaves Colab's own torch alone.
 #
 # **Exercises** check themselves as you run the cell. Try this one: replace
-# `raise NotImplementedError` by one line, and run.
+# `raise NotImplementedError` by your answer, and run.
+#
+# @EXERCISE 00.1@
 
 # %%
 from moe_lib.course import exercise, hint, solution
@@ -184,6 +222,15 @@ def blend(outputs, gates):
 
 # %%
 assert torch.allclose(blend(o, p), y)
+
+# %% [markdown]
+# What you have done so far, over all chapters. It is kept in `progress.json`
+# beside the notebooks; if you delete that file, it is forgotten and no more.
+
+# %%
+from moe_lib.course import progress
+
+progress()
 
 # %% [markdown]
 # ## Is this machine ready?

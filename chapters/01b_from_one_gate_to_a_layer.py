@@ -308,19 +308,37 @@ information_figure(balanced, fresh)
 # is lifted. Take it away from the start:
 
 # %%
-from moe_lib.figures.where_and_what import shares_figure
-
 alone = [
     train_deep_mixture(train, test, seed=s, steps=length, margin=math.inf)
     for s in three
 ]
-shares_figure({"no balancing": alone[0], "balancing": balanced[0]})
+
+# %%
+from moe_lib.figures import history
+
+every = length // 40
+
+
+def upper_layer(run):
+    shares = run.share[:, 1]  # [steps, E]
+    return shares.unfold(0, every, every).mean(-1)  # [40, E]
+
+
+runs = {"no balancing": alone[0], "balancing": balanced[0]}
+history(
+    {name: upper_layer(run) for name, run in runs.items()},
+    steps=range(every, length + 1, every),
+    title="Who gets the cases in the upper layer?",
+)
 
 # %% [markdown]
-# *Look at the lower left panel.* The upper layer becomes a network with one
-# expert, in about fifty steps. And now the sobering part, in the table below:
-# the two test errors lie close together. On an easy task one small expert is
-# enough, and the collapse costs you only what you paid the other three for.
+# *Press play, and look at the upper row.* The layer becomes a network with one
+# expert, in about fifty steps; below, the rule makes the experts take turns,
+# and after it is lifted they stay. (Trained five times as long, some runs let
+# a second expert back in: see the stored column of the claims.) And now the
+# sobering part, in the table below: the two test errors lie close together. On
+# an easy task one small expert is enough, and the collapse costs you only what
+# you paid the other three for.
 
 # %% [markdown]
 # ## A choice that saves work
@@ -381,12 +399,14 @@ from moe_lib.course.claims_01b import (
     em_claims,
     gate_claims,
     price_table,
+    stored_claims,
 )
 
 ClaimsTable(
     *em_claims(steps, arm),
     *deep_claims(balanced, alone),
     *gate_claims(errors, hard),
+    stored=stored_claims(),
 )
 
 # %% [markdown]
@@ -406,7 +426,7 @@ price_table({"balancing": balanced, "no balancing": alone})
 # Run a cell as it is and it says *not written yet*; the chapter goes on with
 # the reference. `hint("01b.1")` and `solution("01b.1")` are there.
 #
-# **01b.1 (warm-up, 2 lines).** The E-step, from gates and densities.
+# @EXERCISE 01b.1@
 
 # %%
 from moe_lib.course import exercise, hint, solution
@@ -419,7 +439,7 @@ def tree_responsibilities(top, low, density):
 
 
 # %% [markdown]
-# **01b.2 (2 lines).** The M-step of one expert.
+# @EXERCISE 01b.2@
 
 
 # %%
@@ -430,7 +450,7 @@ def fit_expert(x, y, h):
 
 
 # %% [markdown]
-# **01b.3 (1 line).** The rule of 2013: which experts may take cases?
+# @EXERCISE 01b.3@
 
 
 # %%
@@ -441,8 +461,7 @@ def allowed(totals, margin):
 
 
 # %% [markdown]
-# **01b.4 (pencil first, 2 lines).** The REINFORCE estimate of the gradient of
-# each case's *loss* for the logits of its gate.
+# @EXERCISE 01b.4@
 
 
 # %%
