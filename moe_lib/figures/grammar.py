@@ -68,7 +68,13 @@ class Marks:
 
 
 def marks(routing: Routing) -> Marks:
-    """The rows of ``routing``; where it requires grad, no gradient is followed."""
+    """The rows of ``routing``; where it requires grad, no gradient is followed.
+
+    Raises:
+        ValueError: there is no token.
+    """
+    if not routing.num_tokens:
+        raise ValueError("routing has 0 tokens: give one with at least 1 to draw")
     token, expert = _numpy(routing.token_index), _numpy(routing.expert_index)
     position, kept = _numpy(routing.position_in_expert), _numpy(routing.kept)
     real = _numpy(routing.real_rows)

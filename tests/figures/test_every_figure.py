@@ -90,6 +90,17 @@ def test_it_has_themes_and_names_an_unknown_one(name, theme):
 
 
 @EVERY
+def test_an_empty_table_is_drawn_empty_or_refused_in_one_line(name):
+    nothing = SwitchRouter(router_kinds.D_MODEL, 4)(
+        torch.zeros(0, router_kinds.D_MODEL)
+    )
+    try:
+        check(draw(name, nothing))
+    except ValueError as error:
+        assert "routing has 0 tokens: give one" in str(error)
+
+
+@EVERY
 def test_64_tokens_and_16_experts_take_under_100_ms(name):
     routing = TopKRouter(router_kinds.D_MODEL, 16)(router_kinds.tokens(64)[0])
     taken = []
