@@ -112,18 +112,19 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+#: What the page gets. Tables are lists of pairs: stored notebooks sort JSON's keys.
 SPEC = plain(
     {
-        "routers": {
-            name: (called, ["num_experts", *has], rule)
+        "routers": [
+            (name, (called, ["num_experts", *has], rule))
             for name, (called, has, rule) in ROUTERS.items()
-        },
-        "settings": SETTINGS,
-        "defaults": DEFAULTS,
+        ],
+        "settings": list(SETTINGS.items()),
+        "defaults": list(DEFAULTS.items()),
+        "buttons": list(BUTTONS.items()),
         "max_tokens": MAX_TOKENS,
         "title": "When does a token get dropped?",
         "legend": "   ".join(LEGEND).replace("_", "\u00a0"),
-        "buttons": BUTTONS,
         "style": STYLE.read_text("utf-8"),
     }
 )

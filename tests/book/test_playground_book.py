@@ -11,6 +11,8 @@ from building import ROOT, mdbook
 
 from browser_tools import missing_browser
 from moe_lib.widgets import PLAYGROUND_MIME, Playground
+from moe_lib.widgets.playground_tables import BUTTONS, SETTINGS
+from notebook_file import as_text
 from stills import add_stills, live_outputs, still_key
 from tidy import PLAYGROUND, tidied
 from widgets.page import served
@@ -55,7 +57,7 @@ def page_of_book(tmp_path_factory, output):
         nbformat.v4.new_code_cell(code.strip(), outputs=[output], execution_count=1),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    (chapters / "00_page.ipynb").write_text(json.dumps(notebook))
+    (chapters / "00_page.ipynb").write_text(as_text(notebook))
     done = mdbook("build", "-d", folder / "out", cwd=folder)
     assert done.returncode == 0, done.stderr
     with served(folder / "out") as address:
@@ -82,6 +84,9 @@ def test_the_main_slider_moves_the_picture(browser, page_of_book, theme, colour,
     page.goto(page_of_book)
     view = page.locator('.live[data-kind="playground"] .moe-playground[data-ready]')
     view.wait_for()
+    assert view.locator("button").all_inner_texts() == list(BUTTONS.values())
+    keys = "labels => labels.map(label => label.dataset.key)"
+    assert view.locator("label").evaluate_all(keys) == ["text", "router", *SETTINGS]
     plot = view.locator(".plot").first
     for key, pressed in (("capacity_factor", "End"), ("num_experts", "Home")):
         before = plot.get_attribute("aria-label")

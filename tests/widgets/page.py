@@ -35,7 +35,9 @@ def write_page(
     """Put index.html and the module (player.js or playground.js) into ``folder``."""
     if module == "player":
         data = check(compact(data))
-    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    # keys in alphabetical order, as in a stored notebook
+    text = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    text = text.replace("</", "<\\/")
     page = _PAGE % (PAPER[theme] | {"data": text, "module": module})
     (folder / "index.html").write_text(page)
     (folder / f"{module}.js").write_text(module_text(module), "utf-8")

@@ -537,9 +537,9 @@ def test_two_on_a_page_do_not_disturb_each_other(open_page):
     page = open_page(router="switch")
     page.evaluate(
         "async () => { const { mount } = await import('./playground.js');"
-        "const { model, spec, own, state, pushed } = playground;"
+        "const data = JSON.parse(document.getElementById('data').textContent);"
         "const el = document.body.appendChild(document.createElement('div'));"
-        "window.other = mount(el, { model, spec, own, state, pushed }) }"
+        "window.other = mount(el, data) }"
     )
     page.wait_for_function("document.querySelectorAll('[data-ready]').length === 2")
     slider(page, "capacity_factor").first.press("End")

@@ -28,7 +28,7 @@ function mark(choice, r, crossed) {
     + (crossed ? `M${-a} ${-b}L${a} ${b}` : "");
 }
 // As a Python call has them: the arguments that differ from the defaults.
-const args = (values, defaults) => Object.keys(values).filter((key) => !same(values[key], defaults[key]))
+const args = (values, defaults) => Object.keys(defaults).filter((key) => key in values && !same(values[key], defaults[key]))
   .map((key) => `${key}=${key + values[key] === "router" + OWN ? key : python(values[key], defaults)}`).join(", ");
 function python(value, defaults) {
   if (value === null) return "None";
@@ -223,8 +223,10 @@ const PUSH = { "+": 1, "=": 1, "-": -1 };
 class Playground extends View {
   constructor(el, data, send) {
     super(el, "moe-playground", data.spec.style);
-    Object.assign(this, data, { send, group: 0 });
-    const { routers, settings, buttons } = data.spec;
+    const spec = { ...data.spec }; // tables come as pairs: JSON in notebooks sorts its keys
+    for (const key of ["routers", "settings", "defaults", "buttons"]) spec[key] = Object.fromEntries(spec[key]);
+    Object.assign(this, data, { spec, send, group: 0 });
+    const { routers, settings, buttons } = spec;
     const field = (key, control) => `<label data-key="${key}"><span class="muted">${
       settings[key]?.[0] ?? key}<b></b></span>${control}</label>`;
     html(this.root, "div").innerHTML = `<div class="title">${data.spec.title}</div>
