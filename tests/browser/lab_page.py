@@ -32,6 +32,25 @@ DRAWN = f"""() => {{ const node = document.querySelector("{NEW}");
 TWO_FRAMES = """() => new Promise(done =>
   requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
 
+# From the key press (the event's own time) to the end of the frame in which the
+# plot's nodes had changed.
+TIMER = """view => {
+  const plot = view.querySelector('svg.plot');
+  const seen = (window.seen = { plot, times: [], changed: false });
+  new MutationObserver(() => (seen.changed = true)).observe(plot,
+    { attributes: true, characterData: true, childList: true, subtree: true });
+  addEventListener('keydown', event => {
+    seen.changed = false;
+    const after = () => requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => seen.changed
+        ? seen.times.push(performance.now() - event.timeStamp) : after();
+      port2.postMessage(0);
+    });
+    after();
+  }, true);
+}"""
+
 
 class LabPage:
     """One notebook in JupyterLab, and all trouble that the page reported."""

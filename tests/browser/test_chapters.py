@@ -5,26 +5,8 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from lab_page import LabPage, numbers
+from lab_page import TIMER, LabPage, numbers
 
-# From the key press (the event's own time) to the end of the frame in which the
-# plot's nodes had changed.
-TIMER = """player => {
-  const plot = player.querySelector('svg.plot');
-  const seen = (window.seen = { plot, times: [], changed: false });
-  new MutationObserver(() => (seen.changed = true)).observe(plot,
-    { attributes: true, characterData: true, childList: true, subtree: true });
-  addEventListener('keydown', event => {
-    seen.changed = false;
-    const after = () => requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => seen.changed
-        ? seen.times.push(performance.now() - event.timeStamp) : after();
-      port2.postMessage(0);
-    });
-    after();
-  }, true);
-}"""
 STEPS = 20
 # The text of the markdown cells, without code and set mathematics.
 PROSE = """() => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from lab_page import LabPage
+from lab_page import SHOTS, TIMER, LabPage
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -27,20 +27,6 @@ own""",
     "print(named.call, own.call, own.routing.kept.sum().item(), sep='\\n')",
     "mine.route = lambda router_logits: router_logits.nonsense",
 )
-# From the key press to the end of the frame in which the picture had changed.
-TIMER = """view => {
-  const seen = (window.seen = { times: [], changed: false });
-  const label = view.querySelector('.plot');
-  new MutationObserver(() => (seen.changed = true)).observe(label,
-    { attributes: true, subtree: true, childList: true, characterData: true });
-  addEventListener('keydown', event => {
-    seen.changed = false;
-    const after = () => requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => seen.changed
-        ? seen.times.push(performance.now() - event.timeStamp) : after();
-      port2.postMessage(0) });
-    after() }, true) }"""
 STEPS = 20
 
 
@@ -177,7 +163,5 @@ def test_it_follows_the_dark_theme(scratch):
 
 
 def scratch_picture(kind: str):
-    from lab_page import SHOTS
-
     SHOTS.mkdir(parents=True, exist_ok=True)
     return SHOTS / f"playground-{kind}.png"
