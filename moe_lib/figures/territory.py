@@ -12,7 +12,7 @@ from moe_lib.checks import require_finite, require_matrix
 from moe_lib.figures.palette import PAPER, colour, ink_on, letter
 from moe_lib.figures.regions import edges, inmost
 from moe_lib.figures.style import LOOKS, figure
-from moe_lib.figures.tints import tinted_image
+from moe_lib.figures.tints import expert_scale
 from moe_lib.figures.words import counted, plain, sample
 from moe_lib.routing import Routing
 from moe_lib.running import evaluating
@@ -82,10 +82,10 @@ def territory(
     )
     fair = 1 / len(probs)
     sure = ((best - fair) / (1 - fair)).clamp(0, 1) if fair < 1 else best
-    fig.add_layout_image(
-        source=tinted_image(owner.flip(0), 0.1 + 0.6 * sure.flip(0), theme),
-        xref="x", yref="y", x=xlim[0], y=ylim[1], sizex=xlim[1] - xlim[0],
-        sizey=ylim[1] - ylim[0], sizing="stretch", layer="below",
+    fig.add_heatmap(
+        x=xs.tolist(), y=ys.tolist(), zmin=0, zmax=len(probs), showscale=False,
+        z=[[round(z, 2) for z in row] for row in (owner + 0.99 * sure).tolist()],
+        colorscale=expert_scale(len(probs), theme), opacity=0.7, hoverinfo="skip",
     )  # fmt: skip
     for best_of, width in ((2, 0.8), (1, 2.2)) if second else ((1, 2.2),):
         edge_x, edge_y = edges(probs, xs, ys, min(best_of, len(probs)))

@@ -1,13 +1,6 @@
-"""Expert colours, fainter: as rgba words for plotly, and as a picture of pixels."""
+"""Expert colours, fainter: as rgba words and as colour scales for plotly."""
 
 from __future__ import annotations
-
-import base64
-import struct
-import zlib
-
-import torch
-from torch import Tensor
 
 from moe_lib.figures.palette import colour
 
@@ -36,25 +29,3 @@ def expert_scale(num_experts: int, theme: str) -> list:
         for e in range(num_experts)
         for p, opacity in OPACITY.items()
     ]
-
-
-def tinted_image(owner: Tensor, opacity: Tensor, theme: str) -> str:
-    """A PNG as a data URI: each pixel the colour of its owner.
-
-    Args:
-        owner: ``[H, W]`` int64, an expert for each pixel, top row first.
-        opacity: ``[H, W]``, 0 to 1.
-    """
-    experts = range(int(owner.max()) + 1)
-    colours = torch.tensor([rgb(colour(e, theme)) for e in experts])
-    alpha = (255 * opacity).round().long().unsqueeze(2)
-    pixels = torch.cat((colours[owner], alpha), dim=2).to(torch.uint8)  # [H, W, 4]
-    height, width = owner.shape
-    lines = torch.nn.functional.pad(pixels.flatten(1), (1, 0))  # 0: no filter
-    header = struct.pack(">2I5B", width, height, 8, 6, 0, 0, 0)
-    body = zlib.compress(lines.numpy().tobytes(), 9)
-    png = b"\x89PNG\r\n\x1a\n"
-    for kind, data in ((b"IHDR", header), (b"IDAT", body), (b"IEND", b"")):
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        png += struct.pack(">I", len(data)) + kind + data + check
-    return "data:image/png;base64," + base64.b64encode(png).decode()

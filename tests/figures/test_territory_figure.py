@@ -1,15 +1,10 @@
 """The map of a two-dimensional router: shares, borders and letters are true."""
 
-import base64
-import struct
-import zlib
-
 import pytest
 import torch
 
 from moe_lib.figures.regions import edges, inmost
 from moe_lib.figures.territory import CELLS, territory
-from moe_lib.figures.tints import tinted_image
 from moe_lib.routers import GShardRouter, NoisyTopKRouter, SoftmaxGate, SwitchRouter
 from router_kinds import make
 
@@ -24,7 +19,7 @@ def two_halves(x):
 
 def test_border_letters_and_shares_of_two_halves():
     fig = territory(two_halves, **SQUARE)
-    border, _, letters = fig.data
+    _, border, _, letters = fig.data
     assert {round(x, 3) for x in border.x if x is not None} == {0.5}
     ys = [y for y in border.y if y is not None]
     assert min(ys) < -1.9 and max(ys) > 1.9
@@ -51,7 +46,7 @@ def test_the_second_best_has_borders_of_its_own():
     torch.nn.init.normal_(router.gate.weight, std=2.0)
     one, two = (territory(router, **SQUARE, second=s) for s in (False, True))
     assert len(two.data) == len(one.data) + 1
-    ends = [(x, y) for x, y in zip(two.data[0].x, two.data[0].y, strict=True)
+    ends = [(x, y) for x, y in zip(two.data[1].x, two.data[1].y, strict=True)
             if x is not None]  # fmt: skip
     logits = router.gate(torch.tensor(ends)).sort(dim=1, descending=True).values
     assert torch.allclose(logits[:, 1], logits[:, 2], atol=0.15)
@@ -70,7 +65,7 @@ def test_a_router_is_asked_in_peace(router):
     fig = territory(router, points)
     assert router.training
     again = territory(router, points)
-    assert fig.layout.images[0].source == again.layout.images[0].source
+    assert fig.data[0].z == again.data[0].z
     assert "500 of 1,200 points, evenly spaced" in fig.layout.meta["alt"]
     dots = fig.data[-2]
     assert len(dots.x) == 500
@@ -91,17 +86,14 @@ def test_edges_are_none_where_all_are_among_the_best():
     assert edges(probs, torch.arange(5.0), torch.arange(5.0), 2) == ([], [])
 
 
-def test_the_picture_of_pixels_is_a_png_with_the_colours_of_the_owners():
-    owner = torch.tensor([[0, 1, 1], [0, 0, 1]])
-    uri = tinted_image(owner, torch.tensor([[0.0, 1, 1], [0.2, 0.4, 1]]), "light")
-    png = base64.b64decode(uri.split(",")[1])
-    assert struct.unpack(">2I", png[16:24]) == (3, 2)
-    start = png.index(b"IDAT") + 4
-    length = struct.unpack(">I", png[start - 8 : start - 4])[0]
-    lines = zlib.decompress(png[start : start + length])
-    assert lines[1:5] == bytes([0x7E, 0x1F, 0x26, 0])
-    assert lines[5:9] == bytes([0xDF, 0x7B, 0x1A, 255])
-    assert len(lines) == 2 * (1 + 3 * 4)
+def test_the_ground_has_the_owner_s_part_of_the_scale_deeper_where_it_is_surer():
+    ground = territory(two_halves, **SQUARE).data[0]
+    left, right = (torch.tensor(ground.x) < 0.5), (torch.tensor(ground.x) > 0.5)
+    z = torch.tensor(ground.z)
+    assert ((z[:, left] >= 0) & (z[:, left] < 1)).all()
+    assert ((z[:, right] >= 1) & (z[:, right] < 2)).all()
+    assert z[0, 0] > z[0, left][-1] and z[0, -1] > z[0, right][0]
+    assert (ground.zmin, ground.zmax, len(ground.colorscale)) == (0, 2, 8)
 
 
 @pytest.mark.parametrize(
