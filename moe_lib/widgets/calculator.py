@@ -9,13 +9,16 @@ import anywidget
 import traitlets
 
 from moe_lib.checks import require_choice
-from moe_lib.widgets.calculator_numbers import allowed, filled, numbers
+from moe_lib.widgets import calculator_numbers, parallel_numbers
+from moe_lib.widgets.calculator_numbers import filled
 from moe_lib.widgets.calculator_tables import SPEC
 from moe_lib.widgets.compact import compact
 from moe_lib.widgets.modules import module_text
 
 #: A calculator as it is stored in a notebook, for pages without a kernel.
 CALCULATOR_MIME = "application/vnd.moe.calculator+json"
+#: What a spec can name as its formulas; `js/calculator.js` has the same two.
+FORMULAS = {"layer": calculator_numbers, "parallel": parallel_numbers}
 
 
 class Calculator(anywidget.AnyWidget):
@@ -23,7 +26,8 @@ class Calculator(anywidget.AnyWidget):
 
     Args:
         preset: name of a button of the page, whose settings are taken first.
-        spec: what is asked and shown (see `moe_lib.widgets.calculator_tables`).
+        spec: what is asked and shown (see `moe_lib.widgets.calculator_tables`); its
+            "formulas" are "layer", or "parallel" (`moe_lib.widgets.parallel_tables`).
         settings: a number for each setting that is to differ, e.g.
             ``num_experts=256``; one of the values of its slider.
 
@@ -50,6 +54,7 @@ class Calculator(anywidget.AnyWidget):
         **settings: float,
     ) -> None:
         self._spec = compact(spec, digits=15)
+        self._formulas = FORMULAS[spec.get("formulas", "layer")]
         state = dict(self._start)
         if preset is not None:
             presets = dict(self._spec["presets"])
@@ -63,7 +68,9 @@ class Calculator(anywidget.AnyWidget):
             require_choice("setting", key, self._start)
         state = self._start | proposal["value"]
         for name, _, values, *_ in self._spec["inputs"]:
-            if state[name] not in (possible := allowed(name, values, state)):
+            if state[name] not in (
+                possible := self._formulas.allowed(name, values, state)
+            ):
                 known = ", ".join(map(str, possible))
                 raise ValueError(f"{name}={state[name]!r}: give one of {known}")
             state[name] = values[values.index(state[name])]  # 4.0 is 4
@@ -75,8 +82,8 @@ class Calculator(anywidget.AnyWidget):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All that the page shows, from moe_lib's accounting."""
-        return numbers(self.state)
+        """All that the page shows, from the spec's formulas."""
+        return self._formulas.numbers(self.state)
 
     @property
     def alt(self) -> str:

@@ -91,6 +91,12 @@ def allowed(key: str, values: list[float], state: Mapping[str, float]) -> list[f
 
 WORDS = ("million", "billion", "trillion", "quadrillion")
 BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+#: Unit -> words for its sizes, the step between them, what the first stands for.
+SCALES = {
+    "": (WORDS, 1000, 10**6),
+    "B": (BYTES, 1024, 1),
+    "s": (("ns", "µs", "ms", "s"), 1000, 1),  # of nanoseconds
+}
 _THREE = Context(prec=3, rounding=ROUND_HALF_UP)  # halves go up, as in JavaScript
 
 
@@ -101,12 +107,14 @@ def _digits(value: float) -> str:
 
 
 def shown(value: float, unit: str = "") -> str:
-    """Three digits and a word; of unit "B" bytes, of unit "%" percent."""
+    """Three digits and a word; of unit "B" bytes, "s" seconds, "%" percent."""
     if unit == "%":
         return f"{_digits(100 * value)}\u00a0%"
-    names, step, first = (BYTES, 1024, 1) if unit == "B" else (WORDS, 1000, 10**6)
+    names, step, first = SCALES[unit]
+    if unit == "s":
+        value *= 1e9
     if value < first:
-        return _digits(value) + ("\u00a0B" if unit == "B" else "")
+        return _digits(value) + (unit and f"\u00a0{names[0]}")
     size, place = first, 0
     while place + 1 < len(names) and value >= size * step:
         size, place = size * step, place + 1

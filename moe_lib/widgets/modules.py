@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).with_name("js")
 _PARTS = {
     "player": ("kit", "player"),
     "playground": ("kit", "routing", "playground"),
-    "calculator": ("kit", "calculation", "calculator"),
+    "calculator": ("kit", "calculation", "parallel", "calculator"),
 }
 
 

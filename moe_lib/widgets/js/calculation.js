@@ -47,14 +47,17 @@ export const allowed = (key, values, { num_experts: n }) => values.filter((v) =>
 
 const WORDS = ["million", "billion", "trillion", "quadrillion"];
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const SECONDS = ["ns", "µs", "ms", "s"];
 const digits = (value) => (value < 999.5 ? String(Number(value.toPrecision(3)))
   : Math.floor(value + 0.5).toLocaleString("en-US"));
 
-// A number for readers: three digits and a word; of unit "B" bytes, of unit "%" percent.
+// A number for readers: three digits and a word; of unit "B" bytes, of unit "s" seconds,
+// of unit "%" percent.
 export function shown(value, unit = "") {
   if (unit === "%") return `${digits(100 * value)}\u00a0%`;
-  const [names, step, first] = unit === "B" ? [BYTES, 1024, 1] : [WORDS, 1000, 1e6];
-  if (value < first) return digits(value) + (unit === "B" ? "\u00a0B" : "");
+  const [names, step, first] = { B: [BYTES, 1024, 1], s: [SECONDS, 1000, 1] }[unit] ?? [WORDS, 1000, 1e6];
+  if (unit === "s") value *= 1e9;
+  if (value < first) return digits(value) + (unit && `\u00a0${names[0]}`);
   let [i, size] = [0, first];
   while (i + 1 < names.length && value >= size * step) [i, size] = [i + 1, size * step];
   return `${digits(value / size)}\u00a0${names[i]}`;

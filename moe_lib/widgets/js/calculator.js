@@ -3,7 +3,8 @@
 //   export default { render }   a view of the widget `Calculator` (anywidget)
 //   export mount(el, data)      the same view in a page without a kernel
 //
-// data is what calculator.py stores: { spec, state }; spec is calculator_tables.py's.
+// data is what calculator.py stores: { spec, state }; spec is calculator_tables.py's or
+// parallel_tables.py's.
 
 const STYLE = `
 .moe-calculator{
@@ -30,7 +31,7 @@ const STYLE = `
   .track>*{position:absolute;top:0;bottom:0}
   .track span{background:var(--c);transition:width .12s,left .12s}
   .track .router_flops{background:var(--ink)}
-  .track .rest_flops{background:repeating-linear-gradient(115deg,var(--rule) 0 2px,transparent 2px 6px)}
+  .track :is(.rest_flops,.travel){background:repeating-linear-gradient(115deg,var(--rule) 0 2px,transparent 2px 6px)}
   .other span{background:transparent;border:1.5px solid var(--c)}
   .other .router_flops,.other .rest_flops{border-color:var(--rule)}
   i{width:1px;background:var(--rule)}
@@ -43,13 +44,15 @@ const STYLE = `
   .axis .track small{transform:translateX(-50%);line-height:14px;top:1px}}
 @media (prefers-reduced-motion:reduce){.moe-calculator .track span{transition:none}}
 `;
+// What a spec can name as its formulas.
+const FORMULAS = { layer: { numbers, allowed }, parallel: { numbers: parallelNumbers, allowed: parallelAllowed } };
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
 class Calculator extends View {
   constructor(el, { spec, state }, send) {
     super(el, "moe-calculator", STYLE);
-    Object.assign(this, { spec, state, send });
+    Object.assign(this, { spec, state, send }, FORMULAS[spec.formulas ?? "layer"]);
     html(this.root, "div", { class: "title" }, spec.title);
     const buttons = html(this.root, "div", { class: "row" });
     this.presets = spec.presets.map(([name, settings]) => {
@@ -73,7 +76,7 @@ class Calculator extends View {
     html(this.root, "div", { class: "muted" }, spec.legend);
     // JupyterLab and mdBook would act on the keys as well
     this.root.addEventListener("keydown", (event) => event.stopPropagation());
-    this.base = numbers(state);
+    this.base = this.numbers(state);
     this.watch();
   }
 
@@ -108,11 +111,11 @@ class Calculator extends View {
 
   // What a slider can be set to now.
   values({ key, values }) {
-    return allowed(key, values, this.state);
+    return this.allowed(key, values, this.state);
   }
   // The settings of a button; from here on the bars are compared with it.
   start(settings) {
-    this.base = numbers(settings);
+    this.base = this.numbers(settings);
     this.change(settings);
   }
   // The one way to another state; the picture follows in the next frame.
@@ -141,7 +144,7 @@ class Calculator extends View {
     if (this.told) this.send?.(this.state);
     this.told = false;
     const { state, base, spec: { units, answer } } = this;
-    const now = numbers(state);
+    const now = this.numbers(state);
     for (const { button, settings } of this.presets) {
       put(button, { "aria-pressed": String(Object.keys(state).every((key) => settings[key] === state[key])) });
     }
