@@ -6,7 +6,8 @@
      "alt": "...", "caption": "...",                 # what it shows, what to look at
      "slider": {"label": "epoch", "values": ["0", "10"]},      # one text per state
      "start": 0, "play": True, "interval_ms": 120,             # optional
-     "variants": {"label": "loss", "names": ["1.1", "1.2"]},   # optional
+     "variants": {"label": "loss", "names": ["1.1", "1.2"],    # optional
+                  "slider": True},          # a second slider, not radio buttons
      "panels": [{"title": "...", "weight": 2, "layers": [...],
                  "x": {"label": "F1 (Hz)", "range": [200, 1200]},
                  "y": {"label": "F2 (Hz)", "range": [500, 2500]}}],

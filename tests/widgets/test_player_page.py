@@ -120,6 +120,27 @@ def test_the_variant_is_a_radio_group_of_its_own(show):
     assert page.evaluate(checked) == [False, True, False, True, False, False]
 
 
+def test_the_variant_may_have_a_slider_instead(show):
+    scene = scenes.small(variants=3)
+    scene["variants"]["slider"] = True
+    page = show(scene)
+    assert page.locator("input[type=radio]").count() == 0
+    first, second = page.locator(SLIDER).all()
+    line = "document.querySelector('svg.plot path[clip-path]').getAttribute('d')"
+    before = page.evaluate(line)
+    second.press("ArrowRight")
+    frame(page)
+    assert page.evaluate("[player.state, player.variant]") == [0, 1]
+    assert page.evaluate(line) != before
+    assert second.get_attribute("aria-label") == "slope"
+    assert second.get_attribute("aria-valuetext") == "slope 1"
+    first.press("End")
+    assert page.evaluate("[player.state, player.variant]") == [4, 1]
+    assert (first.input_value(), second.input_value()) == ("4", "1")
+    page.evaluate("player.go(0, 2)")  # as the kernel would
+    assert (first.input_value(), second.input_value()) == ("0", "2")
+
+
 def test_dragging_the_handle_picks_the_nearest_state(show):
     page = show(scenes.small())
     handle = page.locator(".handle")

@@ -409,16 +409,14 @@ class Player extends View {
       this.button.addEventListener("click", () => (this.timer ? this.pause() : this.play()));
       this.pause();
     }
-    html(slide, "span", { class: "muted", "aria-hidden": "true" }, scene.slider.label);
-    this.slider = html(slide, "input", { type: "range", min: 0, max: this.values.length - 1, step: 1,
-      "aria-label": scene.slider.label });
-    this.slider.addEventListener("input", () => {
-      this.pause();
-      this.go(+this.slider.value);
-    });
-    const widest = Math.max(...this.values.map((text) => text.length));
-    this.value = html(slide, "output", { "aria-hidden": "true", style: `min-width:${widest}ch` });
+    this.showState = this.addSlider(slide, scene.slider.label, this.values, (i) => this.go(i));
     if (!scene.variants) return;
+    if (scene.variants.slider) {
+      const { label, names } = scene.variants;
+      const second = html(bar, "div", { class: "slide" });
+      this.showVariant = this.addSlider(second, label, names, (i) => this.go(this.state, i));
+      return;
+    }
     const choice = html(bar, "div", { class: "choice", role: "radiogroup", "aria-label": scene.variants.label });
     html(choice, "span", { class: "muted", "aria-hidden": "true" }, scene.variants.label);
     const box = html(choice, "div");
@@ -429,6 +427,24 @@ class Player extends View {
       radio.addEventListener("change", () => this.go(this.state, i));
       return radio;
     });
+  }
+
+  // A named slider over texts; answers what sets it.
+  addSlider(parent, label, texts, onInput) {
+    html(parent, "span", { class: "muted", "aria-hidden": "true" }, label);
+    const slider = html(parent, "input", { type: "range", min: 0, max: texts.length - 1, step: 1,
+      "aria-label": label });
+    slider.addEventListener("input", () => {
+      this.pause();
+      onInput(+slider.value);
+    });
+    const widest = Math.max(...texts.map((text) => text.length));
+    const value = html(parent, "output", { "aria-hidden": "true", style: `min-width:${widest}ch` });
+    return (i) => {
+      slider.value = i;
+      put(slider, { "aria-valuetext": texts[i] });
+      say(value, texts[i]);
+    };
   }
 
   layout() {
@@ -503,10 +519,8 @@ class Player extends View {
     if (tell) this.onChange(state, variant);
   }
   controls() {
-    const text = this.values[this.state];
-    this.slider.value = this.state;
-    put(this.slider, { "aria-valuetext": text });
-    say(this.value, text);
+    this.showState(this.state);
+    this.showVariant?.(this.variant);
     this.radios?.forEach((radio, i) => (radio.checked = i === this.variant));
   }
   paint() {
