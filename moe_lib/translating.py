@@ -8,10 +8,15 @@ from torch.nn import functional as F
 
 from moe_lib.data.characters import END, PADDING, START
 from moe_lib.data.translation import Pairs, Translation
-from moe_lib.language_modelling import AuxiliaryLosses, auxiliary_losses
+from moe_lib.language_modelling import (
+    AuxiliaryLosses,
+    auxiliary_losses,
+    negative_log_likelihood,
+)
 from moe_lib.losses import load_balancing_loss
 from moe_lib.models.generate import translate
 from moe_lib.models.transformer import EncoderDecoder
+from moe_lib.running import evaluating
 from moe_lib.training import Metrics, Objective
 
 
@@ -47,8 +52,8 @@ def translation_objective(
 
 def exact_matches(model: EncoderDecoder, pairs: Pairs, *, batch: int = 200) -> Tensor:
     """``[N]`` bool: is the greedy translation the target, to the last character?"""
-    right = []
-    for rows in torch.arange(len(pairs), device=pairs.language.device).split(batch):
+    right = torch.zeros_like(pairs.language, dtype=torch.bool)
+    for rows in _by_length(pairs).split(batch):
         source, target, _ = pairs.batch(rows)
         wanted = target[:, 1:]
         written = translate(
@@ -60,5 +65,27 @@ def exact_matches(model: EncoderDecoder, pairs: Pairs, *, batch: int = 200) -> T
             end=END,
             padding=PADDING,
         )
-        right.append((written == wanted).all(dim=1))
-    return torch.cat(right)
+        right[rows] = (written == wanted).all(dim=1)
+    return right
+
+
+def nats_per_character(
+    model: EncoderDecoder, pairs: Pairs, *, batch: int = 200
+) -> Tensor:
+    """``[N]``: each pair's negative log-likelihood, a mean over the characters of its
+    target and the `END`."""
+    nats = torch.zeros(len(pairs), device=pairs.language.device)
+    with evaluating(model):
+        for rows in _by_length(pairs).split(batch):
+            source, target, _ = pairs.batch(rows)
+            told, wanted = target[:, :-1], target[:, 1:]
+            logits, _ = model(source, told, source != PADDING, told != PADDING)
+            real = wanted != PADDING
+            each = negative_log_likelihood(logits, wanted) * real
+            nats[rows] = each.sum(dim=1) / real.sum(dim=1)
+    return nats
+
+
+def _by_length(pairs: Pairs) -> Tensor:
+    """``[N]``: the rows, short targets first: a batch then needs few steps."""
+    return (pairs.target != PADDING).sum(dim=1).argsort(stable=True)

@@ -13,7 +13,11 @@ from moe_lib.models.transformer import EncoderDecoder
 from moe_lib.routers import GShardRouter
 from moe_lib.schedules import warmup_then_linear
 from moe_lib.training import Trainer
-from moe_lib.translating import exact_matches, translation_objective
+from moe_lib.translating import (
+    exact_matches,
+    nats_per_character,
+    translation_objective,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def make(data):
     torch.manual_seed(0)
 
     def moe():
-        return MoE(GShardRouter(16, 4), Experts(4, 16, 16))
+        return MoE(GShardRouter(16, 4, eval_capacity_factor=4.0), Experts(4, 16, 16))
 
     ffn = moe_every(2, moe, lambda: DenseFFN(16, 32))
     return EncoderDecoder(len(data.characters), 16, 2, 2, ffn, max_length=128)
@@ -81,6 +85,18 @@ def test_exact_matches(data):
     right = exact_matches(model, data.test, batch=7)
     assert right.dtype == torch.bool and len(right) == 36
     assert {n for n, ok in enumerate(right.tolist()) if not ok} == wrong
+
+
+def test_nats_are_those_of_each_pair_alone(data):
+    model = make(data).train()
+    nats = nats_per_character(model, data.test, batch=7)
+    assert nats.shape == (36,) and model.training
+    model.eval()
+    for n in (0, 13, 35):  # one without padding, and without neighbours
+        source, target, _ = data.test.batch(torch.tensor([n]))
+        logits, _ = model(source, target[:, :-1])
+        picked = logits.log_softmax(dim=2).gather(2, target[:, 1:, None])
+        torch.testing.assert_close(nats[n], -picked.mean(), rtol=1e-4, atol=1e-4)
 
 
 def test_loss_falls_in_30_steps(data):

@@ -9,24 +9,20 @@ sentences are not.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from moe_lib.checks import require_count
-from moe_lib.data import cldr
+from moe_lib.checks import require_choice, require_count
 from moe_lib.data.characters import PADDING, Characters
+from moe_lib.data.phrases import SHARES, make_pairs
 
 SIZES = {
     "fr": 8000, "es": 8000, "de": 8000, "ru": 4000, "tr": 4000,
     "fi": 2000, "ja": 2000, "hi": 1000, "sw": 500, "el": 500,
 }  # fmt: skip
-SHARES = {"date": 2, "territories": 3, "unit": 1, "time span": 1, "languages": 2}
-SECONDS = [60, 3600, 86_400, 604_800, 2_592_000, 31_536_000]  # a minute .. a year
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +93,7 @@ class Translation:
 
 def load_translation(
     sizes: Mapping[str, int] = SIZES,
+    shares: Mapping[str, int] = SHARES,
     *,
     num_test: int = 80,
     max_length: int = 48,
@@ -107,6 +104,7 @@ def load_translation(
 
     Args:
         sizes: language code -> number of training pairs.
+        shares: kind of phrase -> how often it is drawn, beside the others.
         num_test: per language, strings that its training part does not have.
         max_length: characters; a pair with a longer side is not taken. A model needs
             one position more, for `START` or `END`.
@@ -114,18 +112,24 @@ def load_translation(
         seed: of everything random here.
 
     Raises:
-        ValueError: an unknown language, or a count below 1.
+        ValueError: an unknown language or kind, a count below 1, or more pairs than
+            the kinds can make.
     """
     require_count("num_test", num_test)
     require_count("max_length", max_length, minimum=32)  # or no date would fit
-    kinds, total = tuple(SHARES), sum(SHARES.values())
+    for kind, share in shares.items():
+        require_choice("shares: kind", kind, SHARES)
+        require_count(f"shares[{kind!r}]", share)
+    kinds, total = tuple(shares), sum(shares.values())
+    if not kinds:
+        raise ValueError(f"shares={{}}: name a kind at least, of {', '.join(SHARES)}")
     parts: tuple[list[tuple[int, int, str, str]], ...] = ([], [])
     for number, (language, size) in enumerate(sizes.items()):
         require_count(f"sizes[{language!r}]", size)
         rng = random.Random(f"{seed} {language}")
-        made = _make_pairs(language, size + num_test, max_length, rng)
-        left = {kind: num_test * SHARES[kind] // total for kind in kinds}
-        left["territories"] += num_test - sum(left.values())
+        made = make_pairs(language, size + num_test, shares, max_length, rng)
+        left = {kind: num_test * shares[kind] // total for kind in kinds}
+        left[max(kinds, key=shares.get)] += num_test - sum(left.values())
         for source, (kind, target) in made.items():
             tested = left[kind] > 0
             left[kind] -= tested
@@ -144,50 +148,4 @@ def _encode(rows: list[tuple[int, int, str, str]], characters: Characters) -> Pa
         torch.tensor(kind),
         source,
         target,
-    )
-
-
-def _make_pairs(
-    language: str, number: int, max_length: int, rng: random.Random
-) -> dict[str, tuple[str, str]]:
-    """``source -> (kind, English)``, that many different sources."""
-    locales = [cldr.locale(language), cldr.locale("en")]
-    units = [set(locale.unit_display_names) for locale in locales]
-    known = {
-        "territories": cldr.shared_codes(language, "territory"),
-        "languages": cldr.shared_codes(language, "language"),
-        "unit": sorted(set.intersection(*units)),
-    }
-    kinds = [kind for kind, share in SHARES.items() for _ in range(share)]
-    made: dict[str, tuple[str, str]] = {}
-    while len(made) < number:
-        kind = rng.choice(kinds)
-        write = _something(kind, known.get(kind, []), rng)
-        source, target = map(write, locales)
-        if max(len(source), len(target)) <= max_length:
-            made.setdefault(source, (kind, target))
-    return made
-
-
-def _something(kind: str, known: list[str], rng: random.Random) -> Callable[[Any], str]:
-    """Something to say, drawn at random: a function that says it in a locale."""
-    from babel import dates, lists, units
-
-    if kind == "date":
-        day = date(1900, 1, 1) + timedelta(days=rng.randrange(55_000))
-        style = rng.choice(["full", "long", "medium"])
-        return lambda locale: dates.format_date(day, style, locale)
-    if kind == "time span":
-        span = timedelta(seconds=rng.choice(SECONDS) * rng.randint(-99, 99))
-        ago = rng.random() < 0.5
-        return lambda locale: dates.format_timedelta(
-            span, add_direction=ago, locale=locale
-        )
-    if kind == "unit":
-        unit, amount = rng.choice(known), rng.randint(1, 99)
-        return lambda locale: units.format_unit(amount, unit, "long", locale=locale)
-    table = {"territories": "territory", "languages": "language"}[kind]
-    codes = rng.sample(known, rng.choice([2, 3]))
-    return lambda locale: lists.format_list(
-        [cldr.names(locale.language)[table][code] for code in codes], locale=locale
     )

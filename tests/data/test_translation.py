@@ -54,6 +54,16 @@ def test_pairs_mean_the_same(data):
         assert len(mine) > 3 and all(english in r[2] for r in mine), kind
 
 
+def test_kinds_come_by_their_shares():
+    shares = {"languages": 6, "date": 2, "territories": 1}
+    data = load_translation({"it": 900, "ar": 900}, shares, num_test=20)
+    assert data.kinds == tuple(shares)
+    counts = data.train.kind.bincount().tolist()
+    assert counts == pytest.approx([1200, 400, 200], rel=0.2)
+    # by quota, and what does not divide goes to the most frequent
+    assert data.test.kind.bincount().tolist() == [28, 8, 4]
+
+
 def test_encoded_text_is_the_text(data):
     train = data.train
     assert tuple(data.characters.decode(train.source)) == train.source_text
@@ -114,6 +124,19 @@ def test_a_batch_has_no_needless_padding(data):
         (dict(sizes={"xx": 10}), "language 'xx' is unknown to Babel"),
         (dict(sizes={"fr": 0}), r"sizes\['fr'\]=0: give a whole number"),
         (dict(sizes={"fr": 10}, num_test=0), "num_test=0"),
+        (
+            dict(sizes={"fr": 9}, shares={"verse": 1}),
+            "shares: kind='verse': choose one",
+        ),
+        (
+            dict(sizes={"fr": 9}, shares={"date": 0}),
+            r"shares\['date'\]=0: give a whole",
+        ),
+        (dict(sizes={"fr": 9}, shares={}), "shares={}: name a kind at least, of date,"),
+        (
+            dict(sizes={"fr": 900}, num_test=1, shares={"time span": 1}),
+            "fr: [0-9]+ different phrases of 901 after 18021 draws: ask for fewer",
+        ),
         (dict(sizes={"fr": 10}, max_length=20), "max_length=20: give a whole number"),
     ],
 )
