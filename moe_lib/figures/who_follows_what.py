@@ -54,8 +54,8 @@ def who_follows_what(
     )
     grid_of_panels(fig, 1, ["by domain", "by class of byte"], horizontal_spacing=0.03,
                    column_widths=[0.32, 0.68])  # fmt: skip
-    _heat(fig, tables[0], placed.domains, names, 1)
-    _heat(fig, tables[1], CLASSES, names, 2)
+    heat(fig, tables[0], placed.domains, names, 1)
+    heat(fig, tables[1], CLASSES, names, 2)
     fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False)
     fig.update_yaxes(showticklabels=False, col=2)
     fig.update_xaxes(showgrid=False, ticks="", showline=False, tickangle=-90)
@@ -69,9 +69,11 @@ def _within(weights: Tensor, kind: Tensor, count: int) -> Tensor:
     return (table / table.sum(dim=0).clamp(min=1e-300)).T
 
 
-def _heat(
+def heat(
     fig: go.Figure, table: Tensor, kinds: Sequence[str], names: Sequence[str], col: int
 ) -> None:
+    """Panel ``col``: a row for each name, shares ``[names, kinds]``, large ones
+    written in per cent."""
     rows, at = table.tolist(), dict(row=1, col=col)
     fig.add_heatmap(
         x=list(kinds), y=list(names), z=rows, zmin=0, zmax=1, showscale=False,
