@@ -44,9 +44,9 @@ class Measurement:
         batch: seeds measured in one piece; after each the result so far is stored.
             Runs that are trained side by side may share draws, so it counts as a
             setting.
-        measure: ``(config, seeds) -> {column: one number, bool or None per seed}``.
-            None or NaN where a run never arrived. It takes every setting from
-            ``config``.
+        measure: ``(config, seeds) -> {column: one number, bool or None per seed}``,
+            or one list of C numbers per seed. None or NaN where a run never arrived.
+            It takes every setting from ``config``.
     """
 
     name: str
@@ -81,7 +81,7 @@ class StoredResult:
     data: Mapping[str, Any]
 
     def __getitem__(self, column: str) -> Tensor:
-        """``[S]`` float64, NaN where a run never arrived."""
+        """``[S]`` (or ``[S, C]``) float64, NaN where a run never arrived."""
         values = self.data["values"][column]
         numbers = [math.nan if value is None else value for value in values]
         return torch.tensor(numbers, dtype=torch.float64)
