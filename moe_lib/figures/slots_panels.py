@@ -7,7 +7,7 @@ from moe_lib.figures.palette import letter
 from moe_lib.routing import Routing
 
 LINE = 42  # letters in a line of the sentence
-BADGE = 2.8  # room for an expert's letter, in letters
+BADGE = 3.4  # room for an expert's letter, in letters
 GAP = 1.6  # between the buffers of two groups, in places
 SHAPES = ("disc", "diamond")  # of a first and of a second choice
 
