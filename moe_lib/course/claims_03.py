@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from moe_lib.course import claims_03_lookup, claims_03_translation
 from moe_lib.course.algorithm_1 import gshard_loss, loss_off, random_cases
 from moe_lib.course.balance_conventions import first_shares, top_2_table
 from moe_lib.course.claims import Claim
@@ -101,6 +102,18 @@ def drop_claims(
             "choices"),
         ),
     ]  # fmt: skip
+
+
+def stored_claims() -> list[Claim]:
+    """On the memory for names and on translation, from the long measurements.
+
+    Raises:
+        ResultsError: a stored result that may not be shown.
+    """
+    return [
+        *claims_03_lookup.stored_claims(),
+        *claims_03_translation.stored_claims(),
+    ]
 
 
 def overflow_output(cases: int) -> float:

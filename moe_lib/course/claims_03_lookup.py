@@ -72,7 +72,7 @@ def arm_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M3.names-resource", "experts help languages with much data more than"
             " those with little (here: points gained on dense, low and high)",
-            f"{PAPER}, section 4.3", "stated",
+            f"{PAPER}, section 4.4", "stated",
             Below(gain("low"), gain("high"), "points", 1),
         ),
         Claim(

@@ -50,11 +50,13 @@ def language_sharing(
         rows = [run.languages.index(code) for code in languages]
         places = [f"{e}" for e in order]
         heat(fig, run.shares[rows][:, order], places, languages, col)
-        text = [
-            f"<span style='color:{colour(e, theme)}'><b>{letter(e)}</b></span>"
-            for e in order
-        ]
-        fig.update_xaxes(type="category", tickvals=places, ticktext=text, col=col)
+        for k, e in enumerate(order):  # a tick has no colour of its own
+            fig.add_annotation(
+                x=k, y=0, xref="x" if col == 1 else f"x{col}", yref="paper",
+                yanchor="top", text=f"<b>{letter(e)}</b>", showarrow=False,
+                font_color=colour(e, theme),
+            )  # fmt: skip
+        fig.update_xaxes(type="category", showticklabels=False, col=col)
     fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False)
     fig.update_yaxes(showticklabels=False)
     fig.update_yaxes(showticklabels=True, col=1)

@@ -178,7 +178,8 @@ def test_the_chapters_show_the_results_stored_today(course):
     for chapter in course:
         module = import_module(f"moe_lib.course.claims_{chapter.name.split('_')[0]}")
         shown = {claim.id: claim for t in chapter.tables for claim in t.stored.values()}
-        assert shown == {claim.id: claim for claim in module.stored_claims()}
+        stored = getattr(module, "stored_claims", list)()  # some chapters have none
+        assert shown == {claim.id: claim for claim in stored}
 
 
 def test_the_page_has_every_claim(book, course):
