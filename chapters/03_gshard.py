@@ -81,9 +81,11 @@ Player(slots_scene(sentence))
 # %% [markdown]
 # ## The idea in code: Algorithm 1
 #
-# A *group* is a part of the batch with its own places: $S$ tokens, and $C$
-# places at each expert. GShard's Algorithm 1 goes through a group twice. The
-# numbers in the comments are its lines:
+# A **group** is a part of the batch with its own places: of $N$ tokens in $G$
+# groups each has $S = N/G$, and at each of $E$ experts a **capacity** of
+# $C = 2N/(G E)$ places (two choices for each token, dealt out evenly) times the
+# capacity factor. GShard's Algorithm 1 goes through a group twice. The numbers in
+# the comments are its lines:
 
 # %%
 import torch
@@ -314,8 +316,9 @@ arms_table(stored("03-lookup"))
 # A step of the mixture takes longer on a processor, so the table gives the dense
 # model twice the steps as well. The roomy row shows what tight buffers and the
 # lottery cost here. And mind the groups: the paper saw experts help languages with
-# much data most. Here those with little gain most. Do not read it as a
-# contradiction: the names of large languages are nearly all known already.
+# much data most. Here those with little gain most. One reading: the dense model
+# spends its memory on the languages that it meets most. (Part of it is the learning
+# rate: the dense model's best one is higher, and high rates forget what is rare.)
 #
 # Is it capacity, then? Make everything wider:
 
@@ -349,8 +352,8 @@ from moe_lib.course.lookup_tables import sharing_table
 sharing_table({"trained": trained[:2], "untrained": untrained[:2]})
 
 # %% [markdown]
-# *Latin script above, others below.* French and Spanish go to the same experts in
-# both. An untrained router tells the languages apart as well, or better, since each
+# *Latin script above, others below.* French and Spanish mostly go to the same
+# experts. An untrained router tells the languages apart as well, or better, since each
 # starts as a random vector of its own. What training brings is that like languages
 # come together.
 
@@ -483,10 +486,8 @@ def overflow(chosen, num_experts, group_size, capacity):
 # - Drops follow the binomial law: the smaller the group, the more stray. Uneven
 #   gates cost more than chance does.
 # - Experts are memory. Where memory is short they give more for the same
-#   arithmetic; *Above zero experts are better.* There is no order to turn: the lead comes early and
-# stays. With a badly chosen learning rate there would be one. Our first trials, at a
-# quarter of this rate, had dense ahead, for an expert sees a quarter of the tokens
-# and so learns late. Tune both sides before you believe a comparison, ours too.
+#   arithmetic; where there is enough, nothing. A translator gains a little for each
+#   step, and in as much time only if it trains for long.
 #
 # All of this ran in one process. The paper's largest model had 600 billion
 # weights, far too many for one machine. The experts must live elsewhere, and the

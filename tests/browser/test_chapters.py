@@ -86,7 +86,8 @@ def test_the_slider_moves_the_picture_in_time(chapter, record_property):
         pytest.skip("no player in this chapter")
     player = page.locator(".moe-player").first
     player.scroll_into_view_if_needed()
-    slider, plot = player.locator("input[type=range]"), player.locator("svg.plot")
+    slider = player.locator("input[type=range]").first
+    plot = player.locator("svg.plot")
     slider.focus()
     page.keyboard.press("Home")
     chapter.view.frames()
