@@ -34,3 +34,16 @@ def warmup_then_linear(
         return 1 - (1 - final_share) * gone
 
     return LambdaLR(optimizer, share)
+
+
+def warmup_then_root(optimizer: Optimizer, warmup: int) -> LambdaLR:
+    """The optimiser's rate, reached in ``warmup`` even steps, then as 1 / sqrt(step).
+
+    It knows no end of the run, so models read at any step are on an equal footing. The
+    rule of T5 and of Switch, but for their constant rate in place of the warm-up.
+    """
+    require_count("warmup", warmup)
+    return LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / warmup, (warmup / (step + 1)) ** 0.5),
+    )

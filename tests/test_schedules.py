@@ -1,14 +1,14 @@
-"""The learning rate goes up in even steps and down in a line."""
+"""The learning rate goes up in even steps and down in a line, or as a root."""
 
 import pytest
 import torch
 
-from moe_lib.schedules import warmup_then_linear
+from moe_lib.schedules import warmup_then_linear, warmup_then_root
 
 
-def rates(steps, run, **how):
+def rates(steps, run, make=warmup_then_linear, **how):
     sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
-    schedule, seen = warmup_then_linear(sgd, steps, **how), []
+    schedule, seen = make(sgd, steps, **how), []
     for _ in range(run):
         seen.append(sgd.param_groups[0]["lr"])
         sgd.step()
@@ -41,3 +41,12 @@ def test_no_warmup():
 def test_bad_input(how, words):
     with pytest.raises(ValueError, match=words):
         rates(run=1, **how)
+
+
+def test_the_root_has_no_end():
+    seen = rates(10, 90, warmup_then_root)
+    assert torch.allclose(seen[:10], 2 * torch.arange(1, 11) / 10)
+    assert torch.allclose(seen[39], torch.tensor(1.0))  # four times the steps, half
+    assert torch.allclose(seen[89], torch.tensor(2 / 3))
+    with pytest.raises(ValueError, match="warmup=0"):
+        rates(0, 1, warmup_then_root)

@@ -7,13 +7,13 @@ steps are cheap, and the paper's LSTM - MoE - LSTM.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
 from moe_lib.accounting import FeedForward
 from moe_lib.checks import require_choice, require_count, require_top_k
+from moe_lib.course.configuration import Configuration
 from moe_lib.data.domain_text import Span
 from moe_lib.experts import Experts
 from moe_lib.layer import MoE
@@ -27,7 +27,7 @@ SPANS = {"window": Span(12), "lstm": Span(1, 64)}
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(Configuration):
     """All that a run depends on, but for its seed and the text.
 
     Args:
@@ -72,10 +72,6 @@ class Setup:
                 " experts of a token can share out evenly"
             )
 
-    def but(self, **changes: Any) -> Setup:
-        """The same with changes."""
-        return replace(self, **changes)
-
     @property
     def span(self) -> Span:
         """What the model sees and predicts of a window of bytes."""
@@ -85,11 +81,6 @@ class Setup:
     def name(self) -> str:
         """ "dense" or "16 experts", for progress bars."""
         return "dense" if self.num_experts == 1 else f"{self.num_experts} experts"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """As plain values, for a stored measurement."""
-        return asdict(self)
 
     @property
     def feed_forward(self) -> FeedForward:

@@ -7,13 +7,13 @@ parameters as the mixture, so it multiplies more.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
 from moe_lib.accounting import FeedForward
 from moe_lib.checks import require_choice, require_count
+from moe_lib.course.configuration import Configuration
 from moe_lib.experts import Experts
 from moe_lib.layer import MoE
 from moe_lib.models.ffn import DenseFFN
@@ -25,7 +25,7 @@ LAYERS = 2
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(Configuration):
     """All that a run depends on, but for its seed and the facts.
 
     Args:
@@ -60,15 +60,6 @@ class Setup:
             value = require_count(name, getattr(self, name), minimum=2)
             if value % 2:
                 raise ValueError(f"{name}={value}: give an even number")
-
-    def but(self, **changes: Any) -> Setup:
-        """The same with changes."""
-        return replace(self, **changes)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """As plain values, for a stored measurement."""
-        return asdict(self)
 
     @property
     def layers(self) -> tuple[FeedForward, FeedForward]:

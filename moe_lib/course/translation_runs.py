@@ -6,18 +6,18 @@ else the machine does slows all of them alike.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
+from moe_lib.course.racing import Racer, race
 from moe_lib.course.translation_setup import Setup
 from moe_lib.data.translation import Translation
 from moe_lib.losses import load_balancing_loss
 from moe_lib.models.transformer import EncoderDecoder
+from moe_lib.schedules import warmup_then_root
 from moe_lib.training import Trainer
 from moe_lib.translating import (
     exact_matches,
@@ -81,58 +81,39 @@ def train_in_turns(
     Raises:
         KeyboardInterrupt: after the step in hand.
     """
-    racers = {name: _Racer(s, data, seed, name) for name, s in setups.items()}
-    done = 0
-    while done < checkpoints[-1]:
-        following = next(mark for mark in checkpoints if mark > done)
-        done = min(done + turn, following)
-        for racer in racers.values():
-            racer.go_on(done)
-            if done == following:
-                racer.judge()
+    racers = {name: _racer(s, data, seed, name) for name, s in setups.items()}
+    race(racers, checkpoints, turn)
     return {
         name: TranslationRun(
             setups[name], seed, racer.trainer.model, racer.trainer.history["nats"],
-            tuple(checkpoints), *map(torch.stack, racer.judged.values()),
+            tuple(checkpoints), **racer.judged,
         )
         for name, racer in racers.items()
     }  # fmt: skip
 
 
-class _Racer:
-    """A model on its way: a trainer, a stopwatch, and what was found so far."""
-
-    def __init__(self, setup: Setup, data: Translation, seed: int, label: str) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = setup.build(len(data.characters))
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
-        )
-        up, losses = setup.warmup, {load_balancing_loss: setup.w_balance}
-        self.trainer = Trainer(
-            model,
-            translation_objective(data, setup.pairs, losses),
-            optimizer,
-            scheduler=LambdaLR(
-                optimizer, lambda n: min((n + 1) / up, (up / (n + 1)) ** 0.5)
-            ),
-            clip_norm=1.0,
-            seed=seed,
-            label=label,
-        )
-        self.test, self.seconds = data.test, 0.0
-        self.judged: dict[str, list[Tensor]] = {"seconds": [], "nats": [], "right": []}
-
-    def go_on(self, step: int) -> None:
-        began = time.process_time()
-        self.trainer.run(step)
-        self.seconds += time.process_time() - began
-        if self.trainer.interrupted:
-            raise KeyboardInterrupt  # half a run, compared with whole ones, misleads
-
-    def judge(self) -> None:
-        model = self.trainer.model
-        self.judged["seconds"].append(torch.tensor(self.seconds))
-        self.judged["nats"].append(nats_per_character(model, self.test))
-        self.judged["right"].append(exact_matches(model, self.test))
+def _racer(setup: Setup, data: Translation, seed: int, label: str) -> Racer:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = setup.build(len(data.characters))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
+    )
+    trainer = Trainer(
+        model,
+        translation_objective(
+            data, setup.pairs, {load_balancing_loss: setup.w_balance}
+        ),
+        optimizer,
+        scheduler=warmup_then_root(optimizer, setup.warmup),
+        clip_norm=1.0,
+        seed=seed,
+        label=label,
+    )
+    return Racer(
+        trainer,
+        lambda: {
+            "nats": nats_per_character(model, data.test),
+            "right": exact_matches(model, data.test),
+        },
+    )

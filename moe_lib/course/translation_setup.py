@@ -5,13 +5,13 @@ As in GShard, every second feed-forward layer of encoder and decoder is a mixtur
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
 from moe_lib.accounting import FeedForward, Transformer
 from moe_lib.checks import require_count
+from moe_lib.course.configuration import Configuration
 from moe_lib.experts import Experts
 from moe_lib.layer import MoE
 from moe_lib.models.ffn import DenseFFN
@@ -20,7 +20,7 @@ from moe_lib.routers import GShardRouter
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(Configuration):
     """All that a run depends on, but for its seed and the pairs.
 
     Args:
@@ -55,15 +55,6 @@ class Setup:
             require_count(name, getattr(self, name))
         if self.d_ff % 2:
             raise ValueError(f"d_ff={self.d_ff}: give an even width, for two experts")
-
-    def but(self, **changes: Any) -> Setup:
-        """The same with changes."""
-        return replace(self, **changes)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """As plain values, for a stored measurement."""
-        return asdict(self)
 
     @property
     def feed_forwards(self) -> list[FeedForward]:
