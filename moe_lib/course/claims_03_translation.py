@@ -8,11 +8,11 @@ from dataclasses import replace
 from torch import Tensor
 
 from moe_lib.course import measurements_03_translation as long
+from moe_lib.course.checkpoints import Columns
 from moe_lib.course.claims import Claim
 from moe_lib.course.evidence import Below, Exact
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_03_translation import (
-    Columns,
     at_equal_time,
     at_the_end,
     gaps,

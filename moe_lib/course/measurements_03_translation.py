@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.checkpoints import Columns, arms_of, interpolated
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.translation_runs import TranslationRun, train_in_turns
 from moe_lib.course.translation_setup import Setup, arms
 from moe_lib.data.phrases import SHARES
 from moe_lib.data.translation import SIZES, Translation, load_translation
 
 Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S, C]
 GROUPS = ("high", "mid", "low")
 MANY = {
     **dict.fromkeys(("fr", "es", "de", "it", "pt", "ru"), 8000),
@@ -67,12 +67,6 @@ def columns_of(
     return columns
 
 
-def arms_of(columns: Columns) -> list[str]:
-    """The arms that were trained, in order."""
-    split = (name.split(": ") for name in dict(columns))
-    return [arm for arm, what in split if what == "seconds"]
-
-
 def at_the_end(columns: Columns, what: str) -> dict[str, Tensor]:
     """Arm -> ``[S]`` after the same number of steps: at the last checkpoint."""
     return {arm: columns[f"{arm}: {what}"][:, -1] for arm in arms_of(columns)}
@@ -98,22 +92,6 @@ def gaps(columns: Columns, part: str, *, equal_time: bool = False) -> Tensor:
         at = [interpolated(taken, experts, moment) for moment in when.unbind(dim=1)]
         experts = torch.stack(at, dim=1)
     return dense - experts
-
-
-def interpolated(x: Tensor, y: Tensor, at: Tensor) -> Tensor:
-    """``y`` ``[S, C]`` where ``x`` ``[S, C]``, rising, is ``at`` ``[S]``: ``[S]``.
-
-    On a straight line between two checkpoints; NaN before the first, after the last.
-    """
-    right = torch.searchsorted(x.contiguous(), at[:, None].contiguous()).clamp(
-        1, x.shape[1] - 1
-    )
-    (x0, x1), (y0, y1) = (
-        (table.gather(1, right - 1), table.gather(1, right)) for table in (x, y)
-    )
-    share = (at[:, None] - x0) / (x1 - x0)
-    inside = (share >= 0) & (share <= 1)
-    return (y0 + share * (y1 - y0)).where(inside, torch.nan).squeeze(1)
 
 
 def measure_translation(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
+from moe_lib.course.checkpoints import Columns, arms_of
 from moe_lib.course.measurements_03_translation import (
     GROUPS,
-    Columns,
-    arms_of,
     at_equal_time,
     at_the_end,
     gaps,

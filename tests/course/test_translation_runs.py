@@ -146,15 +146,6 @@ def test_thirty_languages_are_unequal():
     assert shares["date"] / sum(shares.values()) < 0.5 * SHARES["date"] / 9
 
 
-def test_a_straight_line_between_checkpoints():
-    x = torch.tensor([[1.0, 2.0, 4.0]]).expand(5, 3)
-    y = torch.tensor([[10.0, 20.0, 40.0]]).expand(5, 3)
-    at = torch.tensor([1.0, 1.5, 3.0, 4.0, 2.0])
-    assert long.interpolated(x, y, at).tolist() == [10, 15, 30, 40, 20]
-    outside = long.interpolated(x[:2], y[:2], torch.tensor([0.5, 4.1]))
-    assert outside.isnan().all()
-
-
 def made_up(gap=0.1, slow=1.5, turned=0.0):
     """Losses that fall in a line of the steps; experts are ``gap`` better, and at the
     first checkpoint ``gap - turned``; they take ``slow`` times as long."""
