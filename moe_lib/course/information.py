@@ -11,6 +11,8 @@ from torch import Tensor
 
 from moe_lib.course.byte_names import CLASS_OF
 from moe_lib.course.placed import Placed
+from moe_lib.data.domain_text import STRETCH
+from moe_lib.models.byte_tables import NO_BYTE
 from moe_lib.specialisation import mutual_information
 
 BIT = math.log(2)  # in nats
@@ -52,6 +54,33 @@ def information(placed: Placed, *, seed: int = 0) -> Information:
         most={name: min(bits, ceiling) for name, bits in most.items()},
         byte_and_domain=entropy["current byte"] + entropy["domain"] - whole,
     )
+
+
+def foretold(placed: Placed, longest: int = 3) -> dict[str, float]:
+    """What is known -> the share of bytes whose first expert it foretells.
+
+    The guess is the expert that is most frequent there in the other half of the text
+    (every second stretch of 128 bytes). An ending that does not occur there is guessed
+    by the next shorter one.
+    """
+    expert, count = placed.first, placed.routing.num_experts
+    half = torch.arange(len(expert), device=expert.device) // STRETCH % 2
+    place = (NO_BYTE + 1) ** torch.arange(longest, device=expert.device)
+    nothing = torch.zeros_like(expert)
+    known = {"nothing": nothing, "domain": placed.domain}
+    for n in range(1, longest + 1):
+        ending = placed.context[:, -n:] @ place[:n]
+        name = f"last {n} bytes" if n > 1 else "current byte"
+        known[name] = ending.unique(return_inverse=True)[1]
+    shares, guess = {}, nothing
+    for name, label in known.items():
+        seen = label.new_zeros(2, int(label.max()) + 1, count)
+        ones = torch.ones_like(label)
+        seen = seen.index_put((half, label, expert), ones, accumulate=True)
+        there = seen[1 - half, label]  # [N, E]: how often, in the other half
+        guess = torch.where(there.any(dim=1), there.argmax(dim=1), guess)
+        shares[name] = (guess == expert).double().mean().item()
+    return shares
 
 
 def _labels(placed: Placed) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ def likes_table(
     from moe_lib.figures.palette import letter
 
     weights = placed.weights.double()
-    share = weights.mean(dim=0)
+    share = weights.sum(dim=0) / weights.sum()  # gates of a Switch are below 1
     lifts = [Lifts.of(weights, placed.context[:, -n:]) for n in (1, ALIKE)]
     rows = []
     for e in share.topk(min(most, len(share))).indices.sort().values.tolist():

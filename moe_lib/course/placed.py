@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moe_lib.checks import require_count
-from moe_lib.course.byte_setup import Setup
+from moe_lib.course import byte_setup, switch_setup
 from moe_lib.data.domain_text import DomainText
 from moe_lib.models.byte_tables import NO_BYTE
 from moe_lib.routing import Routing
 from moe_lib.running import evaluating
 
 CONTEXT = 12  # bytes
+Setup = byte_setup.Setup | switch_setup.Setup
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +50,26 @@ class Placed:
 
 
 def place(
-    model: nn.Module, setup: Setup, text: DomainText, *, every: int = 1
+    model: nn.Module,
+    setup: Setup,
+    text: DomainText,
+    *,
+    every: int = 1,
+    mixture: int = 0,
 ) -> Placed:
     """Route the held-out bytes, or every so many-th of their windows.
 
+    Args:
+        mixture: which of the model's mixtures, from 0 at the input.
+
     Raises:
-        ValueError: a dense model.
+        ValueError: a dense model, or one with fewer mixtures.
     """
-    if setup.num_experts == 1:
-        raise ValueError("num_experts=1: a dense model has no router, give a mixture")
     span, step = setup.span, require_count("every", every)
     windows = text.heldout_windows(span)[:, ::step]  # [D, n, length]
     per_domain = windows.shape[1] * span.predicted
     inputs, targets = span.split(windows.flatten(0, 1))  # [B, L], [B, predicted]
-    with evaluating(model):
-        _, (routing,) = model(inputs)
+    routing = routing_of(model, inputs, mixture)
     padded = F.pad(inputs, (CONTEXT - 1, 0), value=NO_BYTE)
     context = padded.unfold(1, CONTEXT, 1)[:, -span.predicted :]
     return Placed(
@@ -73,6 +79,23 @@ def place(
         domains=text.domains,
         routing=routing,
     )
+
+
+def routing_of(model: nn.Module, inputs: Tensor, mixture: int = 0) -> Routing:
+    """What one mixture of a language model does with ``inputs`` ``[B, L]``, as in
+    evaluation.
+
+    Raises:
+        ValueError: the model has no such mixture.
+    """
+    with evaluating(model):
+        _, routings = model(inputs)
+    if require_count("mixture", mixture, minimum=0) >= len(routings):
+        raise ValueError(
+            f"mixture={mixture} but the model has {len(routings)}: "
+            + (f"give 0 to {len(routings) - 1}" if routings else "give it experts")
+        )
+    return routings[mixture]
 
 
 def _numbers(count: int, each: int, like: Tensor) -> Tensor:

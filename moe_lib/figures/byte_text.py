@@ -123,7 +123,7 @@ def _characters(
     weights, names = placed.weights, placed.byte.tolist()
     for start in starts:
         values = names[start : start + count]
-        shown += [_shown(char) for char in characters(values)]
+        shown += [printed(char) for char in characters(values)]
         top = weights[start : start + count].topk(min(4, weights.shape[1]))
         for value, experts, gates in zip(
             values, top.indices.tolist(), top.values.tolist(), strict=True
@@ -140,7 +140,7 @@ def _characters(
     )  # fmt: skip
 
 
-def _shown(char: str) -> str:
+def printed(char: str) -> str:
     """As plotly shows it: no markup, no formula; a space stays a space."""
     char = {"\n": "↵", "\t": "⇥"}.get(char, char)
     if not char.isprintable():

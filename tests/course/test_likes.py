@@ -50,8 +50,9 @@ def test_some_windows_or_all_get_the_same_experts(text):
     assert torch.equal(some.byte, every.byte[::4])
     assert torch.equal(some.first, every.first[::4])
     assert torch.allclose(some.weights.sum(dim=1), torch.ones(len(some.byte)))
-    with pytest.raises(ValueError, match="num_experts=1: a dense model has no router"):
-        place(torch.nn.Identity(), Setup(num_experts=1), text)
+    dense = Setup(num_experts=1, d_model=16, d_ff=16)
+    with pytest.raises(ValueError, match="mixture=0 but the model has 0: give it exp"):
+        place(dense.build(), dense, text, every=64)
 
 
 def test_lifts_are_shares_within_over_shares_of_all():
