@@ -13,23 +13,12 @@ from moe_lib.course.evidence import Below, Cited, Exact, Near
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_04b_stability import Columns, arm_name
 from moe_lib.course.precision import Probe
-from moe_lib.course.table import Table
 from moe_lib.losses import router_z_loss
 from moe_lib.routers import SwitchRouter
 
 PAPER, ST_MOE = "Fedus et al. 2021", "Zoph et al. 2022"
 UNIT = "bits/byte"
 MARGIN = 0.03  # bits per byte: a hundredth of what a byte costs this early
-#: ST-MoE's stability tables: what was changed, stable runs of all, quality, its spread.
-REMEDIES = (
-    ("baseline", "4 of 6", -1.755, 0.02),
-    ("without GEGLU", "3 of 3", -1.849, 0.02),
-    ("without the RMS scale", "3 of 3", -2.020, 0.06),
-    ("input jitter 0.01", "3 of 3", -1.777, 0.03),
-    ("dropout 0.1", "3 of 3", -1.822, 0.11),
-    ("updates clipped at 0.1", "3 of 3", -4.206, 0.17),
-    ("router z-loss", "3 of 3", -1.741, 0.02),
-)
 
 
 def precision_claims(columns: Columns) -> list[Claim]:
@@ -155,22 +144,6 @@ def cited_claims() -> list[Claim]:
             f"{ST_MOE}, section 3", "-1.777 to -4.206 against -1.755", Cited(reason),
         ),
     ]  # fmt: skip
-
-
-def stability_table(columns: Columns) -> Table:
-    """ST-MoE's remedies, as printed, above our runs with and without the z-loss."""
-    rows = [
-        (f"ST-MoE: {name}", f"{stable} runs", f"{quality:.3f} ± {spread:.2f} (log p)")
-        for name, stable, quality, spread in REMEDIES
-    ]
-    for lr in long.STABILITY.config["rates"]:
-        for w_z in long.STABILITY.config["coefficients"]:
-            arm = arm_name(lr, w_z)
-            bits, jump = columns[f"{arm}: bits"][:, -1], columns[f"{arm}: jump"]
-            spread = f"{bits.mean():.3f} ± {bits.std():.3f} bits"
-            rows.append((f"here: rate {arm}", f"jumps by {jump.max():.2f}", spread))
-    head = ("runs", "stable, or the largest jump of the loss", "quality")
-    return Table(head, rows, "ST-MoE's remedies for instability, and the z-loss here")
 
 
 def stored_claims() -> list[Claim]:

@@ -151,7 +151,9 @@ def slips_table() -> Table:
                      f"{ours}: {passes}"])  # fmt: skip
     head = ("slip", "seen in", "what shows it", "the slip answers", "moe_lib answers")
     noticed = sum(slip.verdicts == (CAUGHT, PASSES) for slip in SLIPS)
-    text = f"{len(rows)} published slips: {noticed} caught, and moe_lib passes"
+    text = (
+        f"{noticed} of {len(rows)} published slips caught by checks that moe_lib passes"
+    )
     return Table(head, rows, text)
 
 

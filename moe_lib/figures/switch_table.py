@@ -12,7 +12,11 @@ from moe_lib.figures.between import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure
 
 KINDS = ("large", "top-2", "switch")
-WHERE = ("top center", "middle right", "middle left")  # of the labels
+WHERE = {  # of the labels: of the one without a factor, of 2, 1.25 and 1
+    "large": ["top center"],
+    "top-2": ["middle right"] * 3,
+    "switch": ["top center", "middle left", "bottom center"],
+}
 Point = tuple[float, float]  # time, quality
 
 
@@ -43,7 +47,7 @@ def quality_against_time(
                 x=[time for time, _ in mine.values()],
                 y=[quality for _, quality in mine.values()],
                 text=["" if f is None else f"{f:g}" for f in mine],
-                mode="lines+markers+text", textposition=WHERE[k], name=NAMES[kind],
+                mode="lines+markers+text", textposition=WHERE[kind], name=NAMES[kind],
                 legendgroup=kind, showlegend=row == 1, cliponaxis=False,
                 line=dict(color=COLOURS[k], width=1.5),
                 marker=dict(color=COLOURS[k], symbol=SYMBOLS[k], size=11),

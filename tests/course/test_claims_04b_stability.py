@@ -5,6 +5,7 @@ import torch
 
 from moe_lib.course import claims_04b_stability as claims
 from moe_lib.course import measurements_04b_stability as long
+from moe_lib.course import stability_tables as tables
 from moe_lib.course.precision import Probe
 from moe_lib.course.switch_setup import Setup
 from moe_lib.data.domain_text import DomainText
@@ -86,11 +87,23 @@ def test_the_exact_claims_are_exact():
 
 
 def test_the_printed_table_stands_above_ours():
-    table = claims.stability_table(z_columns(GOOD, BAD))
+    table = tables.stability_table(z_columns(GOOD, BAD))
     assert len(table.rows) == 7 + 6
     assert table.rows[0] == ("ST-MoE: baseline", "4 of 6 runs", "-1.755 ± 0.02 (log p)")
     assert table.rows[7][0] == "here: rate 0.014, z 0"
     assert "jumps by 0.25" in table.rows[7] and "2.905" not in repr(table)
+
+
+def test_table_2_stands_beside_ours():
+    columns = {f"{arm}: flipped by the model": torch.tensor([0.01, 0.03])
+               for arm in long.ARMS}  # fmt: skip
+    for k, arm in enumerate(long.ARMS):
+        columns[f"{arm}: bits"] = torch.tensor([3.0, 3.2]) + k
+        columns[f"{arm}: seconds"] = torch.tensor([0.05, 0.05])
+    table = tables.precision_table(columns)
+    assert table.rows[2] == (
+        "bfloat16", "\u22123.780", "5.100 \u00b1 0.141", "1,390", "50", "2.0"
+    )  # fmt: skip
 
 
 def test_the_runs_at_one_rate_are_found():
