@@ -412,7 +412,7 @@ score_placement(place)
 #
 # Two experts for every token, because with one the router learns nothing: that
 # was the wisdom of 2017 and 2020. It doubles the letters. What if it is wrong?
-# Chapter 4: Switch.
+# [Chapter 4](04_switch.ipynb): Switch.
 #
 # ### References
 #

@@ -156,5 +156,4 @@ def stored_claims() -> list[Claim]:
     return [
         *(replace(c, origin=bits.origin) for c in precision_claims(bits)),
         *(replace(c, origin=runs.origin) for c in z_claims(runs)),
-        *cited_claims(),
     ]

@@ -151,9 +151,7 @@ def slips_table() -> Table:
                      f"{ours}: {passes}"])  # fmt: skip
     head = ("slip", "seen in", "what shows it", "the slip answers", "moe_lib answers")
     noticed = sum(slip.verdicts == (CAUGHT, PASSES) for slip in SLIPS)
-    text = (
-        f"{noticed} of {len(rows)} published slips caught by checks that moe_lib passes"
-    )
+    text = f"published slips: {noticed} of {len(rows)} caught where moe_lib passes"
     return Table(head, rows, text)
 
 

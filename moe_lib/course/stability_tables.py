@@ -51,7 +51,12 @@ def precision_table(columns: Columns) -> Table:
 def stability_table(columns: Columns) -> Table:
     """ST-MoE's remedies, as printed, above our runs with and without the z-loss."""
     rows = [
-        (f"ST-MoE: {name}", f"{stable} runs", f"{quality:.3f} ± {spread:.2f} (log p)")
+        (
+            f"ST-MoE: {name}",
+            f"{stable} runs",
+            f"{quality:.3f} ± {spread:.2f} (log p)",
+            "",
+        )
         for name, stable, quality, spread in REMEDIES
     ]
     for lr in long.STABILITY.config["rates"]:
@@ -59,6 +64,10 @@ def stability_table(columns: Columns) -> Table:
             arm = arm_name(lr, w_z)
             bits, jump = columns[f"{arm}: bits"][:, -1], columns[f"{arm}: jump"]
             spread = f"{bits.mean():.3f} ± {bits.std():.3f} bits"
-            rows.append((f"here: rate {arm}", f"jumps by {jump.max():.2f}", spread))
-    head = ("runs", "stable, or the largest jump of the loss", "quality")
+            flipped = f"{100 * columns[f'{arm}: flipped'][:, -1].mean():.1f}"
+            rows.append(
+                (f"here: rate {arm}", f"jumps by {jump.max():.2f}", spread, flipped)
+            )
+    head = ("runs", "stable, or the largest jump of the loss", "quality",
+            "% of tokens that bf16 logits send elsewhere")  # fmt: skip
     return Table(head, rows, "ST-MoE's remedies for instability, and the z-loss here")

@@ -67,6 +67,7 @@ def z_columns(with_z, without):
             for name, value in values.items():
                 columns[f"{arm}: {name}"] = torch.tensor([[9.0, value]]) + wobble
             columns[f"{arm}: jump"] = 0.25 + wobble[:, 0]
+            columns[f"{arm}: flipped"] = 0.025 + wobble
     return columns
 
 
@@ -89,7 +90,9 @@ def test_the_exact_claims_are_exact():
 def test_the_printed_table_stands_above_ours():
     table = tables.stability_table(z_columns(GOOD, BAD))
     assert len(table.rows) == 7 + 6
-    assert table.rows[0] == ("ST-MoE: baseline", "4 of 6 runs", "-1.755 ± 0.02 (log p)")
+    baseline = ("ST-MoE: baseline", "4 of 6 runs", "-1.755 ± 0.02 (log p)", "")
+    assert table.rows[0] == baseline
+    assert table.rows[7][3] == "2.5"
     assert table.rows[7][0] == "here: rate 0.014, z 0"
     assert "jumps by 0.25" in table.rows[7] and "2.905" not in repr(table)
 
@@ -110,7 +113,7 @@ def test_the_runs_at_one_rate_are_found():
     columns = z_columns(GOOD, BAD)
     runs = long.at_rate(columns, 0.1)
     assert list(runs) == ["z 0", "z 0.001", "z 0.01"]
-    assert set(runs["z 0"]) == {*GOOD, "jump"}
+    assert set(runs["z 0"]) == {*GOOD, "jump", "flipped"}
     assert runs["z 0.01"]["lse"] is columns["0.1, z 0.01: lse"]
 
 

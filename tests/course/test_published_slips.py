@@ -43,16 +43,11 @@ def test_a_verdict_can_be_bad(monkeypatch):
     assert as_bad.verdicts == (CAUGHT, FAILS)
     monkeypatch.setattr(published_slips, "SLIPS", (as_good, as_bad, SLIPS[0]))
     assert slips_off() == 2
-    assert (
-        repr(slips_table())
-        == "1 of 3 published slips caught by checks that moe_lib passes"
-    )
+    assert repr(slips_table()) == "published slips: 1 of 3 caught where moe_lib passes"
 
 
 def test_the_table_shows_computed_answers():
     table = slips_table()
-    assert (
-        repr(table) == "11 of 11 published slips caught by checks that moe_lib passes"
-    )
+    assert repr(table) == "published slips: 11 of 11 caught where moe_lib passes"
     assert table.rows[0][3:] == ["1: caught", "2: passes"]
     assert all(len(row) == len(table.head) for row in table.rows)

@@ -101,7 +101,7 @@ def test_claims_have_names_of_their_own():
         *cited_claims(),
     ]  # fmt: skip
     names = [claim.id for claim in claims]
-    assert len(set(names)) == len(names) == 22
+    assert len(set(names)) == len(names) == 21
     assert {claim.verdict for claim in cited_claims()} == {"cited only"}
 
 
