@@ -87,7 +87,7 @@ Player(one_or_two_scene(sentence))
 # one expert: a single weight, renormalised, is always 1. Switch keeps the
 # probability as it is:
 #
-# $$p = \mathrm{softmax}(W_r x), \qquad i = \arg\max_j p_j, \qquad
+# $$p = \mathrm{softmax}(W_r x), \qquad i = \mathrm{argmax}_j\, p_j, \qquad
 # y = p_i\,E_i(x).$$
 #
 # The weights no longer sum to 1. But $p_i$ moves with every logit:

@@ -57,7 +57,7 @@ def rounding_by_scale(
         x=[2 * SMALLEST, 0.004, 1], y=[SMALLEST, 0.002, 0.5], mode="lines+text",
         line=dict(color=look.ink, dash="dash", width=1.5), hoverinfo="skip",
         text=["", "half of p1 \u2212 p2", ""], textposition="bottom right",
-        textfont=dict(color=look.ink, size=12), showlegend=False, row=1, col=1,
+        textfont=dict(size=12), showlegend=False, row=1, col=1,
     )  # fmt: skip
     tops = _add_policies(fig, found, scales)
     for row, top in zip((2, 3), tops, strict=True):
