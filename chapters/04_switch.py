@@ -205,10 +205,10 @@ loss_by(mine, title="What do sixteen experts gain in your own run?")
 # %% [markdown]
 # *Follow the bar to the left.* It begins where the dense model ends and stops
 # where the experts have the same loss: that is "7 times faster", a ratio of steps
-# to one loss. Press *by time* and it is a ratio of seconds, which is smaller,
-# since a step of the mixture takes longer here. Now all of it: 2 to 32 experts,
-# three seeds, more steps. The dense model has the best of three learning rates,
-# the mixtures have one:
+# to one loss. Press *by processor time* and it is a ratio of seconds, which is
+# smaller, since a step of the mixture takes longer here. Now all of it: 2 to 32
+# experts, three seeds, more steps. The dense model has the best of three learning
+# rates, the mixtures have one:
 
 # %%
 ladder = stored_ladder()
@@ -222,9 +222,9 @@ speed_up_table(ladder)
 # %% [markdown]
 # *Read the two ratios.* Both grow with the number of experts, and depend on the
 # loss that you ask for and on what the dense model lacks, so nobody's 7 is yours.
-# (The large dense model was tried at two rates only, and the lower was better.) The time is of one thread of a
-# processor, where a step with experts is a little slower; on an accelerator with
-# a fast network the two are nearer.
+# (The large dense model was tried at two rates only, and the lower was better.)
+# The time is of one thread of a processor, where a step with experts is a little
+# slower. In the paper the two ratios are nearly the same.
 #
 # What you pay is memory. Experts cost no arithmetic, but each has weights,
 # gradients and two moments of Adam:

@@ -98,6 +98,7 @@ rounding_by_scale(seen)
 # %%
 import torch
 
+torch.manual_seed(0)
 bf16 = torch.bfloat16
 x = torch.randn(4096, 64).to(bf16)
 w = torch.randn(16, 64).to(bf16)
@@ -174,7 +175,7 @@ stability_table(stored("04b-stability"))
 # rescue. *Now the last column.* It moved all logits of a token down together, which
 # changes no probability, to where bf16's grid is coarser than around 0: rounding sends
 # as many tokens elsewhere as before, or more. ST-MoE's logits were large. Ours are not,
-# and a remedy without its disease has only a price.
+# and a remedy without its disease brings nothing; at ten times its dose it costs.
 
 # %% [markdown]
 # ## How large should the first weights be?
@@ -286,9 +287,9 @@ exploration_costs(stored("04b-exploration"))
 
 # %% [markdown]
 # The order is the paper's: drawing from the softmax is far behind, holes in the input
-# cost a little, and jitter is level with doing nothing. Nobody left behind brings nothing
-# either, as the paper found: a byte that found no room at its expert gains nothing at
-# another one that was not trained for it.
+# cost little or nothing, and jitter is level with doing nothing. Nobody left behind
+# brings nothing either, as the paper found: perhaps a byte that found no room at its
+# expert is no better off at one that was not trained for it.
 #
 # ## Little to learn from: dropout in the experts
 #

@@ -71,8 +71,8 @@ def capacity_claims(columns: Columns) -> list[Claim]:
             Near(none, lost, UNIT, 3, margin=MARGIN),
         ),
         Claim(
-            "M4.capacity-time", "less room is faster (here: the time of training at 1"
-            " over that at 2; this layer computes no empty place)", f"{SWITCH},"
+            "M4.capacity-time", "less room is faster (here: one thread's time at 1 over"
+            " that at 2; this layer computes no empty place)", f"{SWITCH},"
             " table 1", "1000 against 860 examples/s",
             Below(seconds, none + 1, "of the time", 3),
         ),
