@@ -250,7 +250,8 @@ Calculator(num_experts=16, top_k=1, d_model=64, d_ff=128, tokens=2048)
 from moe_lib.course.measurements import stored
 from moe_lib.figures.hidden_gain import hidden_gain
 
-hidden_gain(stored("04-hidden"))
+changes = {"wide": "4 x as wide", "tables": "n-grams", "late": "layer 2"}
+hidden_gain(stored("04-hidden"), changes)
 
 # %% [markdown]
 # A layer four times as wide leaves experts less to do. Hashed tables of two,
