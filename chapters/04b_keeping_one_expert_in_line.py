@@ -20,7 +20,7 @@
 #
 # *Papers:* Fedus, Zoph and Shazeer, "Switch Transformers", JMLR 2022; Zoph et al.,
 # "ST-MoE: Designing Stable and Transferable Sparse Expert Models", 2022 · *Reading:*
-# 30 minutes · *Running:* 50 seconds on two CPU cores · *Builds on:*
+# 30 minutes · *Running:* 45 seconds on two CPU cores · *Builds on:*
 # [chapter 4](04_switch.ipynb)
 #
 # We will see
