@@ -389,7 +389,7 @@ leaderboard_figure(leaderboard())
 
 # %%
 def my_entry():
-    # such as: return entry_of(Setup(num_experts=32, lr=0.01))
+    # such as: return entry_of(Setup(d_ff=96, lr=0.007))
     raise NotImplementedError
 
 

@@ -105,7 +105,7 @@ def train_entry(
         torch.random.default_generator.manual_seed(seed)
         entry = make_entry()
         if not isinstance(entry, Entry):
-            raise Refused(f"it is a {type(entry).__name__}: return an Entry")
+            raise Refused(f"it is of type {type(entry).__name__}: return an Entry")
         _refuse(rules.fault_at_start(entry.model, text, entry.texts))
         steps, spent = _train(entry, text, seed, seconds, label)
         bits = evaluate(entry.model, text, Setup().span).mean().item()

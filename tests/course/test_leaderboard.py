@@ -106,7 +106,7 @@ def not_a_number(model, tokens, logits):
         (spoilt(only_in_training), "FLOPs a byte in training: 198,656 are allowed"),
         (spoilt(too_short), r"its logits are \[2, 256\]: give \[2, 64, 256\]"),
         (spoilt(not_a_number), "a logit is NaN"),
-        (lambda: Bytes(), "it is a Bytes: return an Entry"),
+        (lambda: Bytes(), "it is of type Bytes: return an Entry"),
         (lambda: entry_of(TINY.but(d_ff=5000)), "FLOPs a byte"),
         (lambda: 1 / 0, "it raises ZeroDivisionError"),
     ],
