@@ -66,16 +66,23 @@ def language_model_objective(
         windows, _ = text.windows(size, span.length, generator)
         inputs, targets = span.split(windows)
         logits, routings = model(inputs)
-        nats = negative_log_likelihood(logits, targets).mean()
-        extra, metrics = auxiliary_losses(routings, losses)
-        metrics["bits_per_byte"] = nats.detach() / math.log(2)
-        if routings:
-            metrics["drop_fraction"] = torch.stack([r.drop_fraction for r in routings])
-            demand = torch.stack([r.demand_per_expert for r in routings])
-            metrics["demand"] = demand / demand.sum(dim=1, keepdim=True)
-        return nats + extra, metrics
+        return with_losses(negative_log_likelihood(logits, targets), routings, losses)
 
     return objective
+
+
+def with_losses(
+    nats: Tensor, routings: Sequence[Routing], losses: AuxiliaryLosses
+) -> tuple[Tensor, Metrics]:
+    """The mean of ``nats`` plus auxiliary losses, and what a step records of both."""
+    extra, metrics = auxiliary_losses(routings, losses)
+    mean = nats.mean()
+    metrics["bits_per_byte"] = mean.detach() / math.log(2)
+    if routings:
+        metrics["drop_fraction"] = torch.stack([r.drop_fraction for r in routings])
+        demand = torch.stack([r.demand_per_expert for r in routings])
+        metrics["demand"] = demand / demand.sum(dim=1, keepdim=True)
+    return mean + extra, metrics
 
 
 def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:

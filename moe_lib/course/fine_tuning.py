@@ -22,6 +22,7 @@ from moe_lib.layer import MoE
 from moe_lib.losses import load_balancing_loss
 from moe_lib.models.ffn import DenseFFN
 from moe_lib.models.transformer import TransformerLM
+from moe_lib.routers import ExpertChoiceRouter
 from moe_lib.routers.slots import SlotRule
 from moe_lib.routing import Routing
 from moe_lib.running import evaluating
@@ -64,15 +65,15 @@ class Classifier(nn.Module):
 
     def __init__(self, model: TransformerLM, num_classes: int) -> None:
         super().__init__()
-        self.tokens, self.stack = model.tokens, model.stack
-        width = self.tokens.positions.shape[1]
+        self.body = model
+        width = model.tokens.positions.shape[1]
         self.classify = nn.Linear(width, require_count("num_classes", num_classes))
 
     def forward(
         self, tokens: Tensor, token_mask: Tensor
     ) -> tuple[Tensor, list[Routing]]:
         """``[B, L]`` int64 and bool (False: padding) -> ``[B, num_classes]``."""
-        h, routings = self.stack(self.tokens.embed(tokens), token_mask, tokens)
+        h, routings = self.body.hidden(tokens, token_mask)
         real = token_mask.unsqueeze(2)
         mean = h.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)
         return self.classify(mean), routings
@@ -123,7 +124,8 @@ def fine_tune(
     set_dropout(body, setting.dropout, expert_dropout)
     for module in body.modules():
         if isinstance(module, MoE):  # texts differ in length: buffers would overflow
-            module.router.slots = SlotRule(None)
+            if not isinstance(module.router, ExpertChoiceRouter):  # its are always full
+                module.router.slots = SlotRule(None)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         model = Classifier(body, len(task.classes))

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.course.racing import Racer, race
-from moe_lib.course.switch_setup import MakeRouter, Setup
+from moe_lib.course.switch_setup import LENGTH, MakeRouter, Setup
 from moe_lib.data.domain_text import DomainText
 from moe_lib.language_modelling import (
     AuxiliaryLosses,
     evaluate,
     language_model_objective,
 )
-from moe_lib.losses import load_balancing_loss, router_z_loss
+from moe_lib.masked_modelling import evaluate_masked, masked_objective
 from moe_lib.models.transformer import TransformerLM
 from moe_lib.schedules import warmup_then_root
 from moe_lib.training import Objective, Trainer
@@ -50,6 +50,28 @@ class SwitchRun:
         return sum(weight.numel() for weight in self.model.parameters())
 
 
+def objective_of(
+    setup: Setup, text: DomainText, losses: AuxiliaryLosses | None = None
+) -> Objective:
+    """What a setup's model is trained for: the next bytes, or hidden ones.
+
+    Args:
+        losses: others than the setup's.
+    """
+    losses = setup.losses if losses is None else losses
+    size = setup.tokens // LENGTH
+    if setup.masked:
+        return masked_objective(text, LENGTH, size, losses)
+    return language_model_objective(text, setup.span, size, losses)
+
+
+def bits_of(setup: Setup, model: nn.Module, text: DomainText) -> Tensor:
+    """Bits per byte of held-out text, mean over domains, 0-d."""
+    if setup.masked:
+        return evaluate_masked(model, text, LENGTH).mean()
+    return evaluate(model, text, setup.span).mean()
+
+
 def switch_trainer(
     setup: Setup,
     text: DomainText,
@@ -71,8 +93,6 @@ def switch_trainer(
         label: shown beside the progress bar.
         wrap: around the objective: autocast, for example.
     """
-    if losses is None:
-        losses = {load_balancing_loss: setup.w_balance, router_z_loss: setup.w_z}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = setup.build(make_router)
@@ -81,10 +101,9 @@ def switch_trainer(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
     )
-    size = setup.tokens // setup.span.predicted
     return Trainer(
         model,
-        wrap(language_model_objective(text, setup.span, size, losses)),
+        wrap(objective_of(setup, text, losses)),
         optimizer,
         scheduler=warmup_then_root(optimizer, setup.warmup),
         clip_norm=1.0,
@@ -128,7 +147,7 @@ def train_in_turns(
         model = trainer.model
         return Racer(
             trainer,
-            lambda: {"bits": evaluate(model, text, setup.span).mean(), **judge(model)},
+            lambda: {"bits": bits_of(setup, model, text), **judge(model)},
         )
 
     racers = {name: racer(name, setup) for name, setup in setups.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
@@ -16,7 +17,9 @@ from moe_lib.checks import require_choice, require_count
 from moe_lib.course.configuration import Configuration
 from moe_lib.data.domain_text import Span
 from moe_lib.experts import Experts
+from moe_lib.language_modelling import AuxiliaryLosses
 from moe_lib.layer import MoE
+from moe_lib.losses import load_balancing_loss, router_z_loss
 from moe_lib.models.ffn import DenseFFN
 from moe_lib.models.transformer import TransformerLM
 from moe_lib.routers import GShardRouter, SwitchRouter
@@ -53,6 +56,9 @@ class Setup(Configuration):
         ValueError: an unknown router, a count below 1, an odd number of layers.
     """
 
+    routers: ClassVar[tuple[str, ...]] = ROUTERS  # to choose from
+    masked: ClassVar[bool] = False  # the next byte is told, not a hidden one
+
     router: str = "switch"
     num_experts: int = 16
     capacity_factor: float | None = 1.25
@@ -73,7 +79,7 @@ class Setup(Configuration):
     warmup: int = 100
 
     def __post_init__(self) -> None:
-        require_choice("router", self.router, ROUTERS)
+        require_choice("router", self.router, self.routers)
         for name in ("num_experts", "num_layers", "steps", "warmup"):
             require_count(name, getattr(self, name))
         if self.num_layers % 2:
@@ -84,13 +90,17 @@ class Setup(Configuration):
 
     @property
     def dense(self) -> bool:
-        """Whether there are no experts."""
         return self.router == "dense"
 
     @property
     def span(self) -> Span:
         """What the model sees and predicts of a window of bytes."""
         return Span(1, LENGTH)
+
+    @property
+    def losses(self) -> AuxiliaryLosses:
+        """Of a mixture."""
+        return {load_balancing_loss: self.w_balance, router_z_loss: self.w_z}
 
     @property
     def top_k(self) -> int:
@@ -173,6 +183,7 @@ class Setup(Configuration):
             self.num_layers,
             make_ffn,
             max_length=LENGTH,
+            causal=not self.masked,
             byte_width=self.byte_tables,
         )
 

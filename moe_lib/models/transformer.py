@@ -6,6 +6,7 @@ and learnt positions. Padding stands at the end of a sequence.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from moe_lib.models.blocks import Stack
@@ -24,7 +25,8 @@ class TransformerLM(nn.Module):
             `moe_every` alternates.
         max_length: longest sequence.
         causal: True, a decoder: position t sees 0..t and tells token t + 1. False, an
-            encoder: it sees everything, to tell masked tokens.
+            encoder: it sees everything, to tell masked tokens. A `HashRouter` in it
+            goes by the token before, since the token itself may be hidden.
         byte_width: read bytes through `ByteTables` of this width; None: one table of
             tokens, tied with the output's. The tables look back only.
         dropout: share of each part's output set to zero in training.
@@ -44,6 +46,7 @@ class TransformerLM(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.causal = causal
         self.tokens = Tokens(vocabulary, d_model, max_length, byte_width)
         self.stack = Stack(
             d_model, num_heads, num_layers, make_ffn, causal=causal, dropout=dropout
@@ -54,8 +57,17 @@ class TransformerLM(nn.Module):
     ) -> tuple[Tensor, list[Routing]]:
         """``tokens`` ``[B, L]`` int64, ``token_mask`` ``[B, L]`` bool (False: padding)
         -> logits ``[B, L, V]``, routings by layer."""
-        h, routings = self.stack(self.tokens.embed(tokens), token_mask, tokens)
+        h, routings = self.hidden(tokens, token_mask)
         return self.tokens.logits(h), routings
+
+    def hidden(
+        self, tokens: Tensor, token_mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Routing]]:
+        """What the logits are made of, ``[B, L, d_model]``, and the routings."""
+        ids = tokens
+        if not self.causal:
+            ids = torch.cat([tokens[:, :1], tokens[:, :-1]], dim=1)
+        return self.stack(self.tokens.embed(tokens), token_mask, ids)
 
 
 class TransformerClassifier(nn.Module):
