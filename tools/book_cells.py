@@ -60,7 +60,8 @@ def rich(output: dict, assets: Path) -> str:
     if PLOTLY in data:
         layout = data[PLOTLY].get("layout", {})
         alt = (layout.get("meta") or {}).get("alt", "")
-        inside = still(output, alt, assets) + data_script(data[PLOTLY])
+        script = re.sub(r"(href='\w+)\.ipynb'", r"\1.html'", data_script(data[PLOTLY]))
+        inside = still(output, alt, assets) + script
         height = f"min-height:{layout.get('height', 450)}px"
         kind = f'data-kind="plotly" style="{height}"'
         return f'<div class="output live" {kind}>{inside}</div>'

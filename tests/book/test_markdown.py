@@ -85,3 +85,12 @@ def test_a_figure_keeps_its_data_its_still_and_its_words(tmp_path):
     assert 'alt="a &quot;curve&quot;"' in text and 'src="assets/k.png"' in text
     assert "min-height:300px" in text and '"height":300' in text
     assert (tmp_path / "k.png").read_bytes() == b"\x89PNG\r\n"
+
+
+def test_a_figure_s_links_to_chapters_lead_to_the_book_s_pages(tmp_path):
+    label = "<a href='04_switch.ipynb' style='x'>4</a> <a href='data.csv'>d</a>"
+    figure = {"data": [], "layout": {"annotations": [{"text": label}]}}
+    out = {"output_type": "display_data", "data": {PLOTLY: figure}, "metadata": {}}
+    text = code_cell(code(out), tmp_path)
+    assert "href='04_switch.html' style" in text and "href='data.csv'" in text
+    assert ".ipynb" not in text
