@@ -42,7 +42,6 @@ def _race(name: str, title: str, masked: bool) -> Measurement:
     return Measurement(name, title, config, range(3), 1, measure_race)
 
 
-MEASUREMENTS = (
-    _race("05b-race-causal", "the race of all routers: the next byte", False),
-    _race("05b-race-masked", "the race of all routers: hidden bytes", True),
-)
+CAUSAL = _race("05b-race-causal", "the race of all routers: the next byte", False)
+MASKED = _race("05b-race-masked", "the race of all routers: hidden bytes", True)
+MEASUREMENTS = (CAUSAL, MASKED)
