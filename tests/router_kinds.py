@@ -8,8 +8,11 @@ from moe_lib.routers import (
     HashRouter,
     HierarchicalRouter,
     NoisyTopKRouter,
+    PredictedChoice,
+    SamePositionChoice,
     SoftmaxGate,
     SwitchRouter,
+    ThresholdChoice,
     TopKRouter,
 )
 
@@ -41,12 +44,17 @@ CAPPED = {
     ),
 }
 ALL = DROPLESS | CAPPED
+REPAIRS = {  # of expert choice; thresholds move in training, texts have one length
+    "predicted_choice": lambda e: PredictedChoice(D_MODEL, e, capacity_factor=1.0),
+    "same_position": lambda e: SamePositionChoice(D_MODEL, e, length=3),
+    "threshold_choice": lambda e: ThresholdChoice(D_MODEL, e),
+}
 
 
 def make(kind: str, num_experts: int, seed: int = 0):
     """The router, its weights drawn anew (zero logits would hide much)."""
     torch.manual_seed(seed)
-    router = ALL[kind](num_experts)
+    router = (ALL | REPAIRS)[kind](num_experts)
     with torch.no_grad():
         for weight in router.parameters():
             weight.normal_()
