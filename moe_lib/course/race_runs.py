@@ -18,18 +18,25 @@ TEXTS = 32  # 2,048 bytes, as many as the models are trained on at once
 BYTES_OF_STATE = 16  # of a weight in training: itself, its gradient, Adam's two moments
 
 
+def heldout_batch(text: DomainText, masked: bool) -> Tensor:
+    """`TEXTS` held-out texts of all domains, ``[32, 64]`` int64, always the same; every
+    seventh byte is hidden if ``masked``."""
+    windows = text.heldout_windows(Span(1, LENGTH))[:, :, 1:]  # [D, n, 64]
+    apart = max(1, windows.shape[1] * len(windows) // TEXTS)
+    inputs = windows.flatten(0, 1)[::apart][:TEXTS]
+    if not masked:
+        return inputs
+    hidden = torch.arange(LENGTH, device=inputs.device) % 7 == 3
+    return inputs.masked_fill(hidden, NO_BYTE)
+
+
 def load_judge(text: DomainText, masked: bool) -> Judge:
-    """``judge(model)`` finds, on a fixed batch of held-out texts of all domains:
+    """``judge(model)`` finds, on `heldout_batch`:
 
     "load cv", the coefficient of variation of the tokens that experts serve, and
     "unserved", the share of tokens without any; 0 of a model without experts.
     """
-    windows = text.heldout_windows(Span(1, LENGTH))[:, :, 1:]  # [D, n, 64]
-    apart = max(1, windows.shape[1] * len(windows) // TEXTS)
-    inputs = windows.flatten(0, 1)[::apart][:TEXTS]
-    if masked:
-        hidden = torch.arange(LENGTH, device=inputs.device) % 7 == 3
-        inputs = inputs.masked_fill(hidden, NO_BYTE)
+    inputs = heldout_batch(text, masked)
 
     def judge(model: nn.Module) -> dict[str, Tensor]:
         with evaluating(model):

@@ -141,6 +141,23 @@ def test_the_variant_may_have_a_slider_instead(show):
     assert (first.input_value(), second.input_value()) == ("0", "2")
 
 
+def test_a_number_stands_for_shared_layers(show):
+    scene = scenes.small(variants=2)
+    own = [[state["panels"] for state in row] for row in scene["states"]]
+    scene["shared"] = [panel for row in own for (panel,) in row]
+    for v, row in enumerate(scene["states"]):
+        for i, state in enumerate(row):
+            state["panels"] = [[5 * v + i]]
+    line = "document.querySelector('svg.plot path[clip-path]').getAttribute('d')"
+    drawn = []
+    for given in (scenes.small(variants=2), scene):
+        page = show(given)
+        page.evaluate("player.go(3, 1)")
+        frame(page)
+        drawn.append(page.evaluate(line))
+    assert drawn[0] == drawn[1]
+
+
 def test_dragging_the_handle_picks_the_nearest_state(show):
     page = show(scenes.small())
     handle = page.locator(".handle")

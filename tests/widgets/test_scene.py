@@ -47,6 +47,16 @@ WRONG = {
     "colour": (_put(f"{LINE}.color", "red"), "'red'", "ink, muted, accent"),
     "true": (_put(f"{LINE}.color", True), "color is True", "expert's number"),
     "key": (_put(f"{LINE}.colour", 1), "'colour'", "line knows clip, color"),
+    "shared": (
+        _put("states.0.3.panels.0", [1]),
+        "states[0][3].panels[0][0] is 1",
+        "there are 0 lists in shared",
+    ),
+    "in shared": (
+        _put("shared", [[{"type": "scatter"}]]),
+        "shared[0][0].type is 'scatter'",
+        "use one of band",
+    ),
     "no list": (
         lambda scene: scene.update(states=scene["states"][0]),
         "states[0] is no list",

@@ -364,13 +364,16 @@ class Player extends View {
 
   get states() { return this.scene.states[this.variant]; }
   get now() { return this.states[this.state]; }
+  layersOf(state, panel) { // a number stands for a list in scene.shared
+    return state.panels[panel].flatMap((l) => (typeof l === "number" ? this.scene.shared[l] : [l]));
+  }
 
   buildPlot() {
     const { scene } = this;
     this.svg = draw(this.root, "svg", { class: "plot", role: "img", tabindex: 0,
       "aria-label": scene.alt ?? scene.title, "aria-keyshortcuts": "ArrowLeft ArrowRight Home End" });
     this.panels = scene.panels.map((spec, i) => new Panel(this.svg, spec, `${this.id}-clip${i}`));
-    this.panels.forEach((panel, i) => panel.expect(scene.states[0][0].panels[i]));
+    this.panels.forEach((panel, i) => panel.expect(this.layersOf(scene.states[0][0], i)));
     this.svg.addEventListener("keydown", (event) => {
       if (!(event.key in KEYS) || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
@@ -526,7 +529,7 @@ class Player extends View {
   paint() {
     this.frame = undefined;
     if (!this.width) return;
-    this.panels.forEach((panel, i) => panel.draw(this.now.panels[i]));
+    this.panels.forEach((panel, i) => panel.draw(this.layersOf(this.now, i)));
     const place = this.now.handle && this.spot(this.now.handle);
     put(this.handle, { display: place ? "inline" : "none" });
     if (place) put(this.handle, { transform: `translate(${px(place.x)} ${px(place.y)})` });
