@@ -54,11 +54,11 @@ def balance_price(
         margin=dict(t=104, l=58, b=48), legend_y=1.035,
     )  # fmt: skip
     grid_of_panels(fig, len(PANELS), PANELS, vertical_spacing=0.085)
-    places = _places(coefficients)
+    places = places_of(coefficients)
     for k, (kind, arms) in enumerate(found.items()):
         for row in range(len(PANELS)):
             points = {places[w]: values[row] for w, values in arms.items()}
-            _series(fig, points, kind, k, row + 1)
+            add_series(fig, points, kind, k, row + 1)
     start = columns["untrained: similarity"].mean().item()
     fig.add_hline(
         y=start, row=3, line=dict(color=look_of(theme).muted, dash="dash", width=1.5),
@@ -84,14 +84,14 @@ def _values(columns: Columns, arm: str) -> tuple[Tensor, ...]:
     return *shown, swap_cost(columns, arm)
 
 
-def _places(coefficients: Sequence[float]) -> dict[float, float]:
+def places_of(coefficients: Sequence[float]) -> dict[float, float]:
     """Coefficient -> x: decades, and 0 to the left of them all."""
     decades = {w: math.log10(w) for w in coefficients if w}
     first = min(decades.values()) - APART
     return {w: decades.get(w, first) - first for w in coefficients}
 
 
-def _series(
+def add_series(
     fig: go.Figure, points: Mapping[float, Tensor], kind: str, k: int, row: int
 ) -> None:
     """One kind's line and marks in a panel; the line does not reach 0's place."""
