@@ -52,15 +52,15 @@ def capped_assignment(
         row_sum = room.clamp(max=slots)
     column_shift = torch.zeros_like(energy[..., :1, :])
     for _ in range(max_iterations):
-        row_shift = _shift_to_sum(energy + column_shift, row_sum, slots)  # [..., E, 1]
+        row_shift = shift_to_sum(energy + column_shift, row_sum, slots)  # [..., E, 1]
         by_token = (energy + row_shift).transpose(-1, -2)
-        wanted = _shift_to_sum(by_token, cap, cap).transpose(-1, -2)  # [..., 1, S]
+        wanted = shift_to_sum(by_token, cap, cap).transpose(-1, -2)  # [..., 1, S]
         column_shift = (column_shift + STEP * (wanted - column_shift)).clamp(max=0)
-    row_shift = _shift_to_sum(energy + column_shift, row_sum, slots)
+    row_shift = shift_to_sum(energy + column_shift, row_sum, slots)
     return (energy + row_shift + column_shift).clamp(max=0).exp()
 
 
-def _shift_to_sum(energy: Tensor, total: float | Tensor, most: int) -> Tensor:
+def shift_to_sum(energy: Tensor, total: float | Tensor, most: int) -> Tensor:
     """The u of each row with ``sum_j min(1, exp(energy_j + u)) = total <= most``.
 
     If the m largest terms are cut to 1, the others must sum to total - m, which gives
