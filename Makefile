@@ -12,12 +12,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
+PYTEST := $(BIN)/pytest -q -p no:cacheprovider
 NOTEBOOKS := $(wildcard chapters/[0-9]*.ipynb)
+PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
 # More for jupyter lab, such as LAB_ARGS="--no-browser --port 9999".
 LAB_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-colab notebooks book lint format clean
+.PHONY: help lab test $(PARTS) test-colab notebooks book lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -27,19 +29,24 @@ lab: $(VENV)/ready ## open the course in JupyterLab
 		--ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_start_here.ipynb \
 		$$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
 
-# The notebooks run beside the library's tests; what is timed in a browser comes after.
+# Two at a time, the longest first; --part deals the chapters out to two browsers.
+# Make 4 keeps their outputs apart; the 3.81 of a Mac mixes them.
 test: $(VENV)/ready lint ## all tests: library, notebooks, browser
-	@mkdir -p build; \
-	$(BIN)/pytest -q -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with=nbval.cfg --durations=3 $(NOTEBOOKS) > build/nbval.log 2>&1 & nbval=$$!; \
-	trap "kill $$nbval 2>/dev/null" EXIT; trap 'exit 130' INT TERM; \
-	echo "== tests of the library and the project (the notebooks run beside them)"; \
-	$(BIN)/pytest -q tests --ignore=tests/browser --ignore=tests/book; library=$$?; \
-	echo "== notebooks, executed again and compared"; \
-	wait $$nbval; notebooks=$$?; cat build/nbval.log; \
-	echo "== JupyterLab and the book in a real browser"; \
-	$(BIN)/pytest -q $(wildcard tests/browser tests/book); browser=$$?; \
-	test $$library = 0 && test $$notebooks = 0 && test $$browser = 0
+	@echo "$(words $(PARTS)) parts, two at a time; each shows what it found when it is through"
+	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(PARTS)
+
+test-library: $(VENV)/ready
+	$(PYTEST) tests --ignore=tests/browser --ignore=tests/book
+
+test-notebooks: $(VENV)/ready
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with=nbval.cfg --durations=3 $(NOTEBOOKS)
+
+test-browser-%: $(VENV)/ready
+	$(PYTEST) tests/browser --part=$*/2
+
+test-book: $(VENV)/ready
+	$(PYTEST) tests/book
 
 test-colab: $(COLAB)/ready ## run every notebook alone, with Colab's versions
 	$(COLAB)/bin/python tools/colab_check.py

@@ -1,8 +1,9 @@
 """Run each notebook as Colab would: alone, with Colab's versions, no moe_lib.
 
 ``make test-colab`` calls this with the Python of .venv-colab. A notebook is copied
-into an empty folder; its own first cell must install moe_lib. The public address
-is led to a snapshot of this working tree by git's ``url.<base>.insteadOf``.
+into an empty folder and runs in an environment of its own on top of .venv-colab;
+its own first cell must install moe_lib. The public address is led to a snapshot of
+this working tree by git's ``url.<base>.insteadOf``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
+import venv
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from pathlib import Path
 
 from sources import CHAPTERS, ROOT, repository
 
 CELL_TIMEOUT = 120
+# The first of a name is what is imported: what a notebook installs hides the rest.
 INSTALLED = (
     "import json, importlib.metadata as m;"
-    "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    "found = [(d.name, d.version) for d in m.distributions()];"
+    "print(json.dumps(dict(reversed(found))))"
 )
 
 
@@ -58,18 +64,24 @@ def pip(*arguments: str) -> None:
     run(sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *arguments)
 
 
-def check(notebook: Path, scratch: Path) -> str:
+def environment(folder: Path) -> Path:
+    """Python of a new environment that sees this one's packages and changes none."""
+    venv.create(folder)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
+    (packages / "colab.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin" / "python"
+
+
+def check(notebook: Path, folder: Path) -> str:
     """Run one notebook; a line of praise. Raises AssertionError or nbclient's error."""
     import nbformat
     from nbclient import NotebookClient
 
-    if "moe_lib" in packages():
-        pip("uninstall", "-y", "moe_lib")
     before = packages()
-    calls = Path(os.environ["COLAB_CALLS"])
+    assert "moe_lib" not in before, "moe_lib is there before the notebook ran"
+    calls = folder / "calls.txt"
     calls.write_text("")
-    folder = scratch / notebook.stem
-    folder.mkdir()
+    os.environ["COLAB_CALLS"] = str(calls)
     shutil.copy(notebook, folder)
 
     started = time.perf_counter()
@@ -99,33 +111,48 @@ def check(notebook: Path, scratch: Path) -> str:
     return f"{seconds:6.1f} s  moe_lib {version} from git, torch {torch} as it was"
 
 
+def check_alone(notebook: Path, scratch: Path) -> bool:
+    """Whether this file, called with ``--alone`` in an environment of its own, found
+    nothing wrong; what it says is printed in one piece."""
+    folder = scratch / notebook.stem
+    folder.mkdir()
+    python = environment(scratch / "environments" / notebook.stem)
+    command = [python, __file__, "--alone", folder, notebook.resolve()]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = done.stdout.decode(errors="replace").strip()
+    print(
+        f"{notebook.stem:32} {'FAILED ' if done.returncode else ''}{said}", flush=True
+    )
+    return done.returncode == 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
-    chosen = parser.parse_args().notebooks or sorted(CHAPTERS.glob("[0-9]*.ipynb"))
+    parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.alone:
+        print(check(*given.notebooks, given.alone))
+        return 0
+    chosen = given.notebooks or sorted(CHAPTERS.glob("[0-9]*.ipynb"))
     assert chosen, f"no notebook in {CHAPTERS}: run make notebooks"
-    failed = 0
+    if "moe_lib" in packages():
+        pip("uninstall", "-y", "moe_lib")
     with tempfile.TemporaryDirectory(prefix="colab-") as name:
         scratch = Path(name)
         snapshot(scratch / "repository")
         os.environ |= {
             "PYTHONPATH": str(ROOT / "tests" / "colab"),  # the stand-in google.colab
-            "COLAB_CALLS": str(scratch / "calls.txt"),
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{(scratch / 'repository').as_uri()}.insteadOf",
             "GIT_CONFIG_VALUE_0": repository(),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the debugger warns
         }
-        for notebook in chosen:
-            try:
-                verdict = check(notebook.resolve(), scratch)
-            except Exception as error:
-                failed += 1
-                verdict = f"FAILED {error}"
-            print(f"{notebook.stem:32} {verdict}", flush=True)
-    print(f"{len(chosen) - failed} passed, {failed} failed")
-    return bool(failed)
+        with ThreadPoolExecutor(2) as pool:
+            passed = sum(pool.map(lambda one: check_alone(one, scratch), chosen))
+    print(f"{passed} passed, {len(chosen) - passed} failed")
+    return passed < len(chosen)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,27 @@ from tidy import VIEWS
 CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9]*.ipynb"))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", default="1/1", metavar="I/N",
+                     help="the I-th of N parts of these tests: some of the chapters, "
+                     "and in the first all that is about none")  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    number, parts = map(int, config.getoption("--part", "1/1").split("/"))
+    if not 1 <= number <= parts:
+        raise pytest.UsageError(f"--part={number}/{parts}: give 1/2 and 2/2, say")
+
+    def part(item) -> int:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        return CHAPTERS.index(params["chapter"]) % parts if "chapter" in params else 0
+
+    others = [item for item in items if part(item) != number - 1]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if part(item) == number - 1]
+
+
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
     if not shutil.which("make"):
