@@ -135,12 +135,11 @@ def leak_claims(columns: Columns) -> list[Claim]:
     ]  # fmt: skip
 
 
-def stored_leak_claims() -> list[Claim]:
-    """The exact ones, and those from the long measurement.
+def stored_claims() -> list[Claim]:
+    """From the long measurement.
 
     Raises:
         ResultsError: a stored result that may not be shown.
     """
     found = stored(long.LEAK)
-    trained = [replace(claim, origin=found.origin) for claim in leak_claims(found)]
-    return [*exact_leak_claims(), *trained]
+    return [replace(claim, origin=found.origin) for claim in leak_claims(found)]

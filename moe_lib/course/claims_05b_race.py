@@ -28,7 +28,8 @@ def last_bits(columns: Columns, arm: str) -> Tensor:
 
 def honest_bits(columns: Columns) -> dict[str, Tensor]:
     """Router -> ``[S]``, of the causal race; expert choice told step by step."""
-    arms = [name.removesuffix(": bits") for name in columns if name.endswith(": bits")]
+    names = dict(columns)
+    arms = [name.removesuffix(": bits") for name in names if name.endswith(": bits")]
     found = {arm: last_bits(columns, arm) for arm in arms}
     return found | {"expert choice": columns[HONEST]}
 
