@@ -413,7 +413,7 @@ score_entry(my_entry, name="my entry")
 #
 # A Switch layer has two faults that no remedy here has touched. It drops tokens, and it
 # needs a loss that asks experts to be alike in number, if not in kind. What if the
-# experts chose the tokens? Chapter 5: expert choice.
+# experts chose the tokens? [Chapter 5](05_expert_choice.ipynb): expert choice.
 #
 # ### References
 #

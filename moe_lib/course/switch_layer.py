@@ -1,8 +1,8 @@
-"""Switch's layer: any version of it against the library, gradients included.
+"""A router's layer: any version of it against the library, gradients included.
 
-A version is a function of the tokens ``[T, D]`` float32, the router's weight
-``[E, D]``, the `Experts` and the capacity factor. It gives the layer's output
-``[T, D]``, 0 for dropped tokens.
+The router is Switch's unless another one is named. A version is a function of the
+tokens ``[T, D]`` float32, the router's weight ``[E, D]``, the `Experts` and the
+capacity factor. It gives the layer's output ``[T, D]``, 0 for dropped tokens.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from moe_lib.course.table import Table
 from moe_lib.experts import Experts
 from moe_lib.layer import MoE
 from moe_lib.models.ffn import DenseFFN
-from moe_lib.routers import SwitchRouter
+from moe_lib.routers import ExpertChoiceRouter, SwitchRouter
+from moe_lib.routers.router import Router
 
 Version = Callable[[Tensor, Tensor, Experts, float], Tensor]
+#: d_model, E and the capacity factor -> a router of the library.
+RouterOf = Callable[[int, int, float], Router]
 PARTS = ("output", "gradient of the tokens", "of the router", "of the experts")
 KINDS = ("plain", "ties", "C = 1", "T = 1", "one expert", "E = 1")
 CLOSE = 1e-5  # float32: sums in another order
@@ -40,8 +43,20 @@ class Case:
     upstream: Tensor
 
 
-def random_cases(cases: int, seed: int = 2021) -> Iterator[Case]:
-    """Of all `KINDS` in turn; in two of three, somebody is dropped."""
+def by_switch(d_model: int, num_experts: int, factor: float) -> Router:
+    """Chapter 4's router."""
+    return SwitchRouter(d_model, num_experts, capacity_factor=factor)
+
+
+def by_expert_choice(d_model: int, num_experts: int, factor: float) -> Router:
+    """Chapter 5's router."""
+    return ExpertChoiceRouter(d_model, num_experts, capacity_factor=factor)
+
+
+def random_cases(
+    cases: int, seed: int = 2021, router_of: RouterOf = by_switch
+) -> Iterator[Case]:
+    """Of all `KINDS` in turn; in two of three, somebody is dropped (by Switch)."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         for i in range(cases):
@@ -50,7 +65,7 @@ def random_cases(cases: int, seed: int = 2021) -> Iterator[Case]:
             experts = 1 if kind == "E = 1" else _whole(1, 8)
             factor = 1e-3 if kind == "C = 1" else _whole(1, 6) / 4
             width = _whole(1, 6)
-            router = SwitchRouter(width, experts, capacity_factor=factor)
+            router = router_of(width, experts, factor)
             moe = MoE(router, Experts(experts, width, _whole(1, 8)))
             x = _quarters(tokens, width)
             with torch.no_grad():
@@ -70,13 +85,15 @@ def _quarters(*shape: int) -> Tensor:
     return torch.randint(-8, 9, shape) / 4
 
 
-def differences(*versions: Version, cases: int = 300) -> dict[str, Tensor]:
+def differences(
+    *versions: Version, cases: int = 300, router_of: RouterOf = by_switch
+) -> dict[str, Tensor]:
     """How far each version is from the library at most: name -> ``[4]``, see `PARTS`.
 
     A gradient that does not come is one of 0.
     """
     worst = {version.__name__: torch.zeros(4) for version in versions}
-    for case in random_cases(cases):
+    for case in random_cases(cases, router_of=router_of):
         moe, factor = case.moe, case.factor
         expected = _found(case, lambda x, moe=moe: moe(x)[0])
         for version in versions:
