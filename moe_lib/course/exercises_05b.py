@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.course import mistakes_05b as mistakes
-from moe_lib.course.exercises import Exercise
+from moe_lib.course.exercises import Challenge, Exercise
 from moe_lib.routers import ExpertChoiceRouter, GShardRouter, SwitchRouter, TopKRouter
 
 Answer = Callable[[Tensor], Tensor]
@@ -118,3 +118,6 @@ EXERCISES = [
         level="warm-up",
     ),
 ]
+
+ENTER_RACE = Challenge("05b.2", "enter the race with your own router")
+CHALLENGES = (ENTER_RACE,)

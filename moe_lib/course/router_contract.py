@@ -10,6 +10,13 @@ from moe_lib.language_modelling import AuxiliaryLosses
 from moe_lib.routing import Routing
 
 TOKENS = 64
+COLUMNS = {
+    "token_index": torch.int64,
+    "expert_index": torch.int64,
+    "combine_weights": torch.float32,
+    "kept": torch.bool,
+    "position_in_expert": torch.int64,
+}
 
 
 def contract_fault(router: object, losses: AuxiliaryLosses, setup: Setup) -> str:
@@ -32,7 +39,7 @@ def contract_fault(router: object, losses: AuxiliaryLosses, setup: Setup) -> str
         for training in (True, False):
             router.train(training)
             routing = router(x, None, ids)
-            fault = table_fault(routing, TOKENS, setup) or _loss_fault(losses, routing)
+            fault = table_fault(routing, TOKENS, setup) or loss_fault(losses, routing)
             if fault:
                 return fault + ("" if training else " (in eval mode)")
         fewer = router(x[::2], None, ids[::2])
@@ -44,32 +51,46 @@ def contract_fault(router: object, losses: AuxiliaryLosses, setup: Setup) -> str
     return ""
 
 
-def table_fault(routing: object, num_tokens: int, setup: Setup) -> str:
-    """What is wrong with a router's answer, as a clause; "" if nothing is."""
+def columns_fault(routing: object, num_tokens: int, num_experts: int) -> str:
+    """What is wrong with a table as a table, as a clause; "" if nothing is.
+
+    Its columns have one length, the dtypes of `Routing` (weights float32) and numbers
+    that mean something; no token is served twice by one expert.
+    """
     if not isinstance(routing, Routing):
         return f"it returns a {type(routing).__name__}, not a Routing"
-    experts, weights = setup.num_experts, routing.combine_weights
     shape = list(routing.router_probs.shape)
-    if shape != [num_tokens, experts]:
-        return f"router_probs is {shape}, not {[num_tokens, experts]}"
-    kinds = (("expert_index", torch.int64), ("combine_weights", torch.float32))
-    for name, dtype in kinds:
+    if shape != [num_tokens, num_experts]:
+        return f"router_probs is {shape}, not {[num_tokens, num_experts]}"
+    for name, dtype in COLUMNS.items():
         if (has := getattr(routing, name).dtype) != dtype:
             return f"{name} is {has}, not {dtype}"
-    if not torch.isfinite(weights).all():
+    lengths = {name: list(getattr(routing, name).shape) for name in COLUMNS}
+    rows = lengths["token_index"]
+    if wrong := [name for name, length in lengths.items() if length != rows]:
+        return f"{wrong[0]} is {lengths[wrong[0]]}, token_index is {rows}"
+    if not torch.isfinite(routing.combine_weights).all():
         return "a weight is NaN or infinite"
+    for name, most in (("token_index", num_tokens), ("expert_index", num_experts)):
+        index = getattr(routing, name)
+        if len(index) and (index.min() < 0 or index.max() >= most):
+            return f"{name} goes from {int(index.min())} to {int(index.max())}"
+    cells = (routing.token_index * num_experts + routing.expert_index)[routing.kept]
+    if len(cells) and cells.bincount().max() > 1:
+        return "a token gets the same expert twice"
+    return ""
+
+
+def table_fault(routing: object, num_tokens: int, setup: Setup) -> str:
+    """What is wrong with a router's answer, as a clause; "" if nothing is."""
+    if fault := columns_fault(routing, num_tokens, setup.num_experts):
+        return fault
     if dropped := int((~routing.kept).sum()):
         return f"it drops {dropped} of {len(routing.kept)} rows"
     counted = torch.bincount(routing.token_index, minlength=num_tokens)
     if (counted != setup.top_k).any():
         wrong = int(counted[counted != setup.top_k][0])
         return f"a token gets {wrong} experts, asked for are {setup.top_k}"
-    index = routing.expert_index
-    if index.min() < 0 or index.max() >= experts:
-        return f"expert_index goes from {int(index.min())} to {int(index.max())}"
-    cells = (routing.token_index * experts + index).bincount()
-    if cells.max() > 1:
-        return "a token gets the same expert twice"
     sums = routing.dense().sum(dim=1)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
         worst = sums[(sums - 1).abs().argmax()].item()
@@ -77,7 +98,8 @@ def table_fault(routing: object, num_tokens: int, setup: Setup) -> str:
     return ""
 
 
-def _loss_fault(losses: AuxiliaryLosses, routing: Routing) -> str:
+def loss_fault(losses: AuxiliaryLosses, routing: Routing) -> str:
+    """The first loss that is not one finite number, as a clause; "" if none."""
     for loss in losses:
         name, value = getattr(loss, "__name__", repr(loss)), loss(routing)
         if not isinstance(value, Tensor):

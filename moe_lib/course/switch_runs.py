@@ -121,6 +121,7 @@ def train_in_turns(
     judge: Judge = lambda model: {},
     make_routers: Mapping[str, MakeRouter] | None = None,
     prepare: Mapping[str, Prepare] | None = None,
+    losses: Mapping[str, AuxiliaryLosses] | None = None,
     turn: int = 50,
 ) -> dict[str, SwitchRun]:
     """Train models side by side, ``turn`` steps of one, then of the next.
@@ -131,6 +132,7 @@ def train_in_turns(
         judge: finds more than the held-out bits.
         make_routers: name -> builds another router than the setup's.
         prepare: name -> changes the new model before it is trained.
+        losses: name -> others than the setup's.
 
     Raises:
         KeyboardInterrupt: after the step in hand.
@@ -139,6 +141,7 @@ def train_in_turns(
     others = {
         "make_router": make_routers or {},
         "prepare": prepare or {},
+        "losses": losses or {},
     }
 
     def racer(name: str, setup: Setup) -> Racer:
