@@ -25,7 +25,7 @@
 # We will see
 #
 # - one matrix read by its rows, then by its columns: perfect balance for nothing;
-# - a layer in twenty lines, and words that five experts read, or none;
+# - a layer in a dozen lines, and words that five experts read, or none;
 # - the dilemma that goes away, and what it had really cost;
 # - encoders that learn hidden bytes, then four tasks, with ten routers;
 # - a cap on how many experts a token may have, as a small programme to solve.
@@ -77,7 +77,7 @@ Player(choice_scene(sentence))
 # often say that a token gets "one to all" of the experts. It is **zero to all**.
 
 # %% [markdown]
-# ## The idea in code: twenty lines
+# ## The idea in code: a dozen lines
 #
 # Let $T$ tokens meet $E$ experts. Each expert takes $C = cT/E$ of them, where $c$, the
 # **capacity factor**, is how many experts a token has on average. The scores are the
@@ -87,7 +87,8 @@ Player(choice_scene(sentence))
 # P = \mathrm{onehot}(I).$$
 #
 # $P$ has a 1 at $(e, c, t)$ where token $t$ stands at place $c$ of expert $e$. With it
-# the tokens are gathered, computed and sent back by three einsums:
+# the tokens are gathered by an einsum, and sent back, weighted, by another. (`argsort`
+# in place of `topk`, since it can promise that of equals the first wins.)
 
 # %%
 import math
@@ -96,13 +97,32 @@ import torch
 from torch.nn import functional as F
 
 
-@@LAYER@@
+def expert_choice(x, W, experts, capacity_factor):
+    T, E = len(x), len(W)
+    S = (x @ W.T).softmax(dim=1)  # [T, E], each row sums to 1
+    C = min(T, math.ceil(capacity_factor * T / E))
+    ranked = S.T.argsort(dim=1, descending=True, stable=True)
+    token = ranked[:, :C]  # I, [E, C]: which tokens
+    G = S.T.gather(1, token)  # [E, C]: how much they count
+    P = F.one_hot(token, T).to(x.dtype)  # [E, C, T]
+    gathered = torch.einsum("ect,td->ecd", P, x)
+    answers = torch.stack([experts.one(e, gathered[e]) for e in range(E)])
+    return torch.einsum("ect,ec,ecd->td", P, G, answers)  # [T, d]
+
+
 # %% [markdown]
 # Is it the library's `ExpertChoiceRouter`, gradients included? Try random layers:
-# ties, one expert, more places than tokens, $c$ of a half, one and two.
+# ties, equal tokens, one place, one expert, more places than tokens.
 
 # %%
-@@CHECK@@
+from moe_lib.course.switch_layer import (
+    by_expert_choice,
+    differences,
+    differences_table,
+)
+
+worst = differences(expert_choice, router_of=by_expert_choice)
+differences_table(worst)
 
 # %% [markdown]
 # Nothing in it asks for balance, and there is no auxiliary loss. Take routers at their
@@ -195,8 +215,9 @@ who_gets_many(runs["expert choice"].model, text)
 
 # %% [markdown]
 # *Compare the ends of the third column, then the fourth.* Kinds of bytes differ in how
-# many experts they get, although nobody told the router what is worth the effort. Our
-# longer runs, beside figure 3 of the paper:
+# many experts they get, although nobody told the router what is worth the effort. In
+# ours the pieces of foreign letters and digits had most, everyday letters fewest: an
+# expert takes what it stands out for. Longer runs, beside figure 3 of the paper:
 
 # %%
 from moe_lib.course.pretraining_tables import served_table, tasks_table
@@ -204,9 +225,9 @@ from moe_lib.course.pretraining_tables import served_table, tasks_table
 served_table(stored("05-pretraining"))
 
 # %% [markdown]
-# *The first column is the one that the paper does not print.* One byte in a few dozen
-# gets no expert at $c = 2$; with a cap below, even fewer. Only the residual connection
-# carries those.
+# *The first column is the one that the paper does not print.* At $c = 2$ a few bytes get
+# no expert, and only the residual connection carries them; at smaller $c$ many. The
+# rest of the row is close to the paper's.
 #
 # ### How many steps does it save?
 #
@@ -220,12 +241,12 @@ from moe_lib.figures.pretraining import steps_to_the_same_loss, tasks_dots
 steps_to_the_same_loss(stored("05-pretraining"))
 
 # %% [markdown]
-# *Look for marks left of the dotted line.* There are none. Expert choice gets to
-# top-2's last loss somewhat earlier, a tenth of the steps rather than half. The most
-# surprising row is **hash**, where a byte's expert is drawn once and for ever: it is
-# ahead of every learned router. With bytes for tokens this is no riddle. A hash gives
-# every byte experts of its own from the first step, which is much of what there is to
-# know about so small a vocabulary, while the others must first learn to route.
+# *Look for marks left of the dotted line.* There are none. Expert choice at $c = 2$ gets
+# to top-2's last loss somewhat earlier, and not in half the steps. The most surprising
+# row is **hash**, where a byte's expert is drawn once and for ever: it is ahead of every
+# learned router. With bytes for tokens this is no riddle. From the first step a hash
+# sends equal bytes to equal experts, which is much of what there is to know about so
+# small a vocabulary, while the others must first learn to route.
 #
 # ### Four tasks
 #
@@ -273,22 +294,22 @@ def capped(scores, slots, cap, weight, rounds):
     return (energy + row + column).clamp(max=0).exp()
 
 
-scores = example_scores()  # S^T, 8 experts and 128 tokens
+scores = example_scores(sharpness=3)  # S^T, 8 experts and 128 tokens
 rounds_table({"these lines": capped}, scores, slots=32, cap=3)
 
 # %% [markdown]
 # *Go down the third and the fourth column.* Rows are exact after every round, columns
-# get there. The value approaches the best there is, which a general solver of linear
+# get there. The value comes down to the best there is, which a general solver of linear
 # programmes found. (`fill` finds the shift of a row by sorting; the paper uses
 # Dykstra's algorithm for the same programme.) Which tokens feel the cap?
 
 # %%
 from moe_lib.figures.capped import capped_choice
 
-capped_choice(scores, 32, (2, 3, 4), capped)
+capped_choice(scores, 32, (2, 3), capped)
 
 # %% [markdown]
-# *Move from 4 to 2.* What the popular tokens lose, the forgotten ones gain. At $b = c$
+# *Move from 3 to 2.* What the popular tokens lose, the forgotten ones gain. At $b = c$
 # every token would have to have exactly $b$ experts: there the rounds are slowest, and
 # rounding $A$ to whole tokens leaves some a place short or above. Experts stay exactly
 # full in any case. What does the cap do to quality? It is in the table above: two rows
@@ -352,8 +373,8 @@ def capped_assignment(scores, slots, cap, weight, rounds):
 #
 # - Token choice reads the matrix by rows, expert choice by columns. Balance is then no
 #   goal but a fact: the load's CV is 0 with any router, at any time, with no loss.
-# - The layer is a softmax, a top-k down the columns and three einsums. Tokens get from
-#   no expert to all of them.
+# - The layer is a softmax, a top-k down the columns and two einsums. Tokens get from no
+#   expert to all of them.
 # - Too small a coefficient of the balancing loss does harm; too large a one makes
 #   experts more alike, and cost us nothing that we could measure.
 # - Expert choice learnt a little faster than top-2, not twice as fast. On tasks all

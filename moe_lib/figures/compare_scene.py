@@ -193,5 +193,6 @@ def _story(one: Reading) -> str:
         return f"all {one.num_experts} experts read every byte"
     rows = [len(served) for served in one.experts]
     late = sum(map(len, one.refused))
-    told = f"{len(one.unserved)} bytes unread, {min(rows)} to {max(rows)} experts each"
+    each = f"{min(rows)} to {max(rows)}" if min(rows) < max(rows) else str(rows[0])
+    told = f"{counted(len(one.unserved), 'byte')} unread, experts of each {each}"
     return f"{told}, {late} too late" if late else told
