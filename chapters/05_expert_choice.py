@@ -19,7 +19,7 @@
 # if the experts chose the tokens?**
 #
 # *Papers:* Zhou et al., "Mixture-of-Experts with Expert Choice Routing", NeurIPS 2022
-# · *Reading:* 30 minutes · *Running:* 50 seconds on two CPU cores · *Builds on:*
+# · *Reading:* 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
 # [chapter 4](04_switch.ipynb)
 #
 # We will see
@@ -225,7 +225,7 @@ from moe_lib.course.pretraining_tables import served_table, tasks_table
 served_table(stored("05-pretraining"))
 
 # %% [markdown]
-# *The first column is the one that the paper does not print.* At $c = 2$ a few bytes get
+# *The first column is one that the paper does not print.* At $c = 2$ a few bytes get
 # no expert, and only the residual connection carries them; at smaller $c$ many. The
 # rest of the row is close to the paper's.
 #
@@ -241,10 +241,10 @@ from moe_lib.figures.pretraining import steps_to_the_same_loss, tasks_dots
 steps_to_the_same_loss(stored("05-pretraining"))
 
 # %% [markdown]
-# *Look for marks left of the dotted line.* There are none. Expert choice at $c = 2$ gets
-# to top-2's last loss somewhat earlier, and not in half the steps. The most surprising
-# row is **hash**, where a byte's expert is drawn once and for ever: it is ahead of every
-# learned router. With bytes for tokens this is no riddle. From the first step a hash
+# *Look for marks left of the dotted line.* There are none. Expert choice at $c = 2$
+# gets to top-2's last loss somewhat earlier, and not in half the steps. The most surprising
+# row is **hash**, where a byte's expert is drawn once and for ever: it is ahead of
+# every learned router. With bytes for tokens this is no riddle. From the first step a hash
 # sends equal bytes to equal experts, which is much of what there is to know about so
 # small a vocabulary, while the others must first learn to route.
 #
@@ -336,7 +336,8 @@ ClaimsTable(
 # *What does not hold here, and why?* "Half the steps" was measured with a billion
 # parameters and words of many bytes, where a router has much to learn and a hash
 # cannot do well. Differences between sparse models of our size are of the order of
-# their noise.
+# their noise. And a hundred rounds, which the paper allows its solver, are not enough
+# where the cap is the average itself.
 #
 # ## Your turn
 #

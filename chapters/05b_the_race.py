@@ -21,7 +21,7 @@
 #
 # *Papers:* Zhou et al., "Mixture-of-Experts with Expert Choice Routing", 2022; Raposo
 # et al., "Mixture-of-Depths", 2024; Dai et al., "DeepSeekMoE", 2024 · *Reading:* 30
-# minutes · *Running:* 60 seconds on two CPU cores · *Builds on:*
+# minutes · *Running:* 50 seconds on two CPU cores · *Builds on:*
 # [chapter 5](05_expert_choice.ipynb)
 #
 # We will see
@@ -197,13 +197,14 @@ leak_costs(stored("05b-leak"))
 # %% [markdown]
 # *In the left panel compare discs with diamonds, row by row.* They part in two rows:
 # expert choice over the batch loses a little when it writes, and expert choice within
-# each text ten times as much, since a text of 64 bytes tells more about itself. In the
-# repaired rows they coincide. *Now compare the diamonds of different rows.* The
+# each text far more: a byte's rank among the 64 of its own text says more of what comes
+# next than its rank among two thousand. In the repaired rows they coincide. *Now compare the diamonds of different rows.* The
 # threshold is level with top-2. The predictor is a little behind. Same position is
 # clearly behind: 32 strangers at one place are a poor choice of candidates.
 #
 # *The right panel is what is left of the balance.* A threshold and a predictor give up
-# the exact zero, and still load more evenly than top-2 with its loss.
+# the exact zero, and still load their experts more evenly, on the whole, than top-2 with
+# its loss.
 #
 # One more trap. A text that is written *alone* gets more experts than in training: of
 # a single token $C$ is rounded up to one, so every expert takes it. Such a model even
@@ -260,10 +261,12 @@ race_result(causal, title="Who tells the next byte best?")
 race_result(masked, title="Who tells hidden bytes best?")
 
 # %% [markdown]
-# *A bar is a mean and its spread; do not crown anyone whose bar overlaps.* All sparse
-# routers but noisy top-2 beat the dense model clearly. The dense gate does not: at equal
-# arithmetic its many experts are all too narrow. Expert choice has a row of its own
-# where it is told step by step; that one counts. All of it in numbers:
+# *A bar is a mean and its spread; do not crown anyone whose bar overlaps.* On the next
+# byte all sparse routers but noisy top-2 beat the dense model clearly. The dense gate
+# does not: at equal arithmetic its many experts are all too narrow. Expert choice has a
+# row of its own where it is told step by step; that one counts. On hidden bytes the
+# field is closer, and expert choice stands in front by less than its spread. All of it
+# in numbers:
 
 # %%
 from moe_lib.course.race_board import race_board
@@ -369,11 +372,11 @@ enter_race(MyRouter, runs, text)
 # - A choice among all tokens is a look at all tokens. Changing the last byte moves
 #   answers before it under expert choice, and moves nothing under token choice, first
 #   come first served, thresholds and predictors.
-# - The leak flatters a model that reads whole texts, here by little, and more the fewer
-#   tokens are compared. A threshold repairs it for nothing that we could measure.
-# - In the race all good sparse routers end close together, far ahead of the dense model.
-#   The differences between papers' routers are smaller than those between seeds or
-#   budgets, unless you measure them with care.
+# - The leak flatters a model that reads whole texts, and more so where experts choose
+#   within a text. A threshold repairs it at no price that we could measure.
+# - In the race most sparse routers end close together, ahead of the dense model. What
+#   separates the papers' routers at this size is often no more than what separates two
+#   seeds.
 # - The hash, which learns nothing, is among the best at the size of this course. That
 #   is a finding about bytes and short training.
 #
