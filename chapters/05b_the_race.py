@@ -198,9 +198,10 @@ leak_costs(stored("05b-leak"))
 # *In the left panel compare discs with diamonds, row by row.* They part in two rows:
 # expert choice over the batch loses a little when it writes, and expert choice within
 # each text far more: a byte's rank among the 64 of its own text says more of what comes
-# next than its rank among two thousand. In the repaired rows they coincide. *Now compare the diamonds of different rows.* The
-# threshold is level with top-2. The predictor is a little behind. Same position is
-# clearly behind: 32 strangers at one place are a poor choice of candidates.
+# next than its rank among two thousand. In the repaired rows they coincide. *Now compare
+# the diamonds of different rows.* The threshold is level with top-2. The predictor is a
+# little behind. Same position is clearly behind: 32 strangers at one place are a poor
+# choice of candidates.
 #
 # *The right panel is what is left of the balance.* A threshold and a predictor give up
 # the exact zero, and still load their experts more evenly, on the whole, than top-2 with

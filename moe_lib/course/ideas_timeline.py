@@ -140,7 +140,7 @@ IDEAS = (
          "a bias per expert, nudged each step", None, ("switch", "narrow")),
     Idea("v3", 2024, "DeepSeek-V3", "DeepSeek-AI, arXiv 2412.19437", TOKENS,
          "the repairs had been tried one at a time, in smaller models",
-         "narrow, shared, balanced by bias, together", None, ("narrow", "bias")),
+         "narrow, shared, balanced by bias", None, ("narrow", "bias")),
     Idea("today", 2025, "Qwen3, gpt-oss",
          "Qwen team, arXiv 2505.09388; OpenAI, arXiv 2508.10925", TOKENS,
          "models that think in long texts must be cheap at every token",

@@ -21,7 +21,7 @@ from moe_lib.figures.style import figure, look_of
 SYMBOLS = ("square", "circle", "diamond", "triangle-up", "pentagon")
 HUES = (0, 4, 1, 3, 5)  # of the palette, one per lane
 ROW = 38  # pixels an idea
-WIDTH = 14.5  # of the drawing, where 1 is from a lane to the next
+WIDTH = 20.0  # of the drawing, where 1 is from a lane to the next
 CURVE = [k / 16 for k in range(17)]  # where a line is drawn
 
 
@@ -52,7 +52,7 @@ def ideas_timeline(
     here = found or {idea.chapter for idea in ideas if idea.chapter}
     fig = figure(
         alt=_alt(ideas, here), title=title, theme=theme, hovermode="closest",
-        height=ROW * len(ideas) + 130, margin=dict(l=46, r=4, t=120, b=10),
+        height=ROW * len(ideas) + 160, margin=dict(l=40, r=4, t=150, b=10),
         title_y=0.985, legend=dict(y=1.005, tracegroupgap=0),
     )  # fmt: skip
     colours = [THEMES[theme][hue] for hue in HUES]
@@ -153,9 +153,7 @@ def _label(idea: Idea, linked: Collection[str]) -> str:
     if idea.chapter in linked:
         number = chapter_number(idea.chapter)
         style = "text-decoration:underline"
-        head += (
-            f" · <a href='{idea.chapter}.ipynb' style='{style}'>chapter {number}</a>"
-        )
+        head += f" · <a href='{idea.chapter}.ipynb' style='{style}'>ch. {number}</a>"
     return f"{head}<br><span style='font-size:11px'>{idea.idea}</span>"
 
 
