@@ -42,7 +42,7 @@ test-notebooks: $(VENV)/ready
 	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=nbval.cfg --durations=3 $(NOTEBOOKS)
 
-test-browser-%: $(VENV)/ready
+test-browser-1 test-browser-2: test-browser-%: $(VENV)/ready
 	$(PYTEST) tests/browser --part=$*/2
 
 test-book: $(VENV)/ready

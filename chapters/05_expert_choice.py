@@ -73,7 +73,7 @@ Player(choice_scene(sentence))
 # pair is too late, since nobody asks for more than there is.
 #
 # *Now the last panel.* A word used to have two experts at most. Here some have four or
-# five, and some have none: nobody ranked them among his best. Summaries of the paper
+# five, and some have none: no expert ranked them among its best. Summaries of the paper
 # often say that a token gets "one to all" of the experts. It is **zero to all**.
 
 # %% [markdown]
@@ -242,11 +242,11 @@ steps_to_the_same_loss(stored("05-pretraining"))
 
 # %% [markdown]
 # *Look for marks left of the dotted line.* There are none. Expert choice at $c = 2$
-# gets to top-2's last loss somewhat earlier, and not in half the steps. The most surprising
-# row is **hash**, where a byte's expert is drawn once and for ever: it is ahead of
-# every learned router. With bytes for tokens this is no riddle. From the first step a hash
-# sends equal bytes to equal experts, which is much of what there is to know about so
-# small a vocabulary, while the others must first learn to route.
+# gets to top-2's last loss somewhat earlier, and not in half the steps. The most
+# surprising row is **hash**, where a byte's expert is drawn once and for ever: it is
+# ahead of every learned router. With bytes for tokens this is no riddle. From the first
+# step a hash sends equal bytes to equal experts, which is much of what there is to know
+# about so small a vocabulary, while the others must first learn to route.
 #
 # ### Four tasks
 #
@@ -275,38 +275,53 @@ tasks_table(stored("05-pretraining"))
 # \sum_t A_{et} = C, \quad \sum_e A_{et} \le b, \quad 0 \le A \le 1.$$
 #
 # The entropy $H$ makes it smooth, and that gives a simple answer: $A$ is
-# $e^{S^\top/\lambda}$ with every row and every column scaled by a number of its own,
-# and cut off at 1. Scale the rows, then the columns, and again. In a few lines, with
-# shifts of the exponent in place of factors:
-
+# $e^{S^\top/\lambda}$ with every row and every column scaled by a number of its own.
+# Scale the rows until they are full, scale down the columns that are too full, and
+# again. In a few lines, with shifts of the exponent in place of factors:
 
 # %%
-from moe_lib.course.capped_programme import example_scores, fill, rounds_table
+from moe_lib.course.capped_programme import (
+    by_library,
+    example_scores,
+    rounds_table,
+)
 
 
-def capped(scores, slots, cap, weight, rounds):
+def scaled(scores, slots, cap, weight, rounds):
     energy = scores / weight  # [E, T]
     column = torch.zeros_like(energy[:1])  # [1, T]
     for _ in range(rounds):
-        row = fill(energy + column, slots)  # [E, 1], rows sum to slots
-        column = fill((energy + row).T, cap).T.clamp(max=0)  # at most cap
-    row = fill(energy + column, slots)
-    return (energy + row + column).clamp(max=0).exp()
+        row = math.log(slots) - (energy + column).logsumexp(1, keepdim=True)
+        column = math.log(cap) - (energy + row).logsumexp(0, keepdim=True)
+        column = column.clamp(max=0)  # down, never up
+    row = math.log(slots) - (energy + column).logsumexp(1, keepdim=True)
+    return (energy + row + column).exp()
 
 
 scores = example_scores(sharpness=3)  # S^T, 8 experts and 128 tokens
-rounds_table({"these lines": capped}, scores, slots=32, cap=3)
+plan = scaled(scores, 32, 3, 0.001, 100)
+print("an expert takes a token more than once:", bool((plan > 1).any()))
 
 # %% [markdown]
-# *Go down the third and the fourth column.* Rows are exact after every round, columns
-# get there. The value comes down to the best there is, which a general solver of linear
-# programmes found. (`fill` finds the shift of a row by sorting; the paper uses
-# Dykstra's algorithm for the same programme.) Which tokens feel the cap?
+# One constraint is missing: $A \le 1$. Without it an expert fills its places with its
+# favourites, several times over. The library cuts off at 1 as it scales; to do that in
+# these lines is exercise 05.2. Round by round, for both:
+
+# %%
+solvers = {"without the bound": scaled, "library": by_library}
+rounds_table(solvers, scores, slots=32, cap=3, rounds=(1, 10, 30, 100, 300))
+
+# %% [markdown]
+# *Compare the values.* Without the bound they are far above the best there is, which a
+# general solver of linear programmes found: that plan cannot be carried out. The
+# library's comes up to the best, its rows are exact after every round, and its columns
+# get there. (The paper solves the same programme by Dykstra's algorithm.) Which tokens
+# feel the cap?
 
 # %%
 from moe_lib.figures.capped import capped_choice
 
-capped_choice(scores, 32, (2, 3), capped)
+capped_choice(scores, 32, (2, 3))
 
 # %% [markdown]
 # *Move from 3 to 2.* What the popular tokens lose, the forgotten ones gain. At $b = c$
@@ -365,8 +380,7 @@ def capped_assignment(scores, slots, cap, weight, rounds):
 
 
 # %% [markdown]
-# The cell above shows the answer to the second one; write it without looking, from the
-# two constraints. Then put yours into the figure: `capped_choice(scores, 32, (2, 3),
+# Then put yours into the figure: `capped_choice(scores, 32, (2, 3),
 # capped_assignment)`.
 
 # %% [markdown]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from moe_lib.course.leak import moved_by
 from moe_lib.course.race_setup import Setup
-from moe_lib.course.router_contract import columns_fault, loss_fault
+from moe_lib.course.router_contract import columns_fault, loss_fault, sizes_fault
 from moe_lib.course.switch_setup import LENGTH
 from moe_lib.language_modelling import AuxiliaryLosses
 from moe_lib.routing import Routing
@@ -33,12 +33,8 @@ def entry_fault(
         losses: of a routing -> coefficient; each is one finite number.
         trained: the router has learnt; its average counts now.
     """
-    if not isinstance(router, nn.Module):
-        return f"a {type(router).__name__} is no torch.nn.Module"
-    for name in ("num_experts", "d_model"):
-        asked, has = getattr(setup, name), getattr(router, name, None)
-        if asked != has:
-            return f"its {name} is {has}, asked for is {asked}"
+    if fault := sizes_fault(router, setup.d_model, setup.num_experts):
+        return fault
     draw = torch.Generator().manual_seed(0)
     shape = (2, TEXTS * LENGTH, setup.d_model)
     x, other = torch.randn(shape, generator=draw)

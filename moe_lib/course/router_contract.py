@@ -26,12 +26,8 @@ def contract_fault(router: object, losses: AuxiliaryLosses, setup: Setup) -> str
     each token k different experts with weights that sum to 1, drops nothing and,
     without noise, looks at no other token; ``loss(routing)`` is one finite number.
     """
-    if not isinstance(router, nn.Module):
-        return f"a {type(router).__name__} is no torch.nn.Module"
-    for name in ("num_experts", "d_model"):
-        asked, has = getattr(setup, name), getattr(router, name, None)
-        if asked != has:
-            return f"its {name} is {has}, asked for is {asked}"
+    if fault := sizes_fault(router, setup.d_model, setup.num_experts):
+        return fault
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(TOKENS, setup.d_model, generator=draw)
     ids = torch.randint(256, (TOKENS,), generator=draw)
@@ -48,6 +44,16 @@ def contract_fault(router: object, losses: AuxiliaryLosses, setup: Setup) -> str
             "in eval mode a token's experts depend on the other tokens, which are not"
             " there when text is written byte by byte"
         )
+    return ""
+
+
+def sizes_fault(router: object, d_model: int, num_experts: int) -> str:
+    """Whether it is a module of these sizes, as a clause; "" if it is."""
+    if not isinstance(router, nn.Module):
+        return f"a {type(router).__name__} is no torch.nn.Module"
+    for name, asked in (("num_experts", num_experts), ("d_model", d_model)):
+        if (has := getattr(router, name, None)) != asked:
+            return f"its {name} is {has}, asked for is {asked}"
     return ""
 
 
