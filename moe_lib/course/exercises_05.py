@@ -25,7 +25,7 @@ def _cases():
     draw = torch.Generator().manual_seed(2022)
     for tokens, experts, factor in (
         (2, 2, 1.0), (3, 2, 1.0), (4, 2, 0.5), (4, 3, 2.0), (3, 4, 1.0), (5, 2, 2.0),
-        (6, 4, 2.0), (9, 4, 0.5), (16, 4, 2.0), (30, 8, 1.25),
+        (6, 4, 2.0), (9, 4, 0.5), (16, 4, 2.0), (30, 8, 1.25), (3, 2, 3.0),
     ):  # fmt: skip
         yield 2 * tenths(draw, tokens, experts), factor
 

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 import router_kinds as kinds
+from moe_lib import routers
 from moe_lib.course.leak import router_leak
 from moe_lib.routers import GShardRouter, SwitchRouter
 
@@ -40,7 +42,13 @@ def test_who_looks_ahead(kind):
         assert worst(router) == 0.0
 
 
-def test_the_list_is_of_these_routers():
+def test_every_router_of_the_library_is_asked():
+    there = {vars(routers)[name] for name in routers.__all__}
+    there = {kind for kind in there if issubclass(kind, nn.Module)} - {
+        routers.Router,
+        routers.RouterGate,
+    }
+    assert {type(kinds.make(kind, EXPERTS)) for kind in EVERY} == there
     assert AHEAD < set(EVERY)
 
 
