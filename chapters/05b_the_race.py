@@ -341,12 +341,13 @@ def leaks(answer, tokens, other):
 # **05b.2 (open): enter the race.** Write a router of a few lines. `table` gets the
 # logits of T tokens and answers with a `Routing`; `token_choice_table` makes one of
 # `experts` and `weights`, both [T, k], and a bool `accepted` [T, k] if you want to turn
-# some away. It is checked first: sound columns, no weight on a dropped row, no more than
-# two experts of a token, no look at the future. What breaks a rule is refused with the
-# reason. Then it learns what the others above have learnt, in a few seconds, and stands
-# on the board. `losses={}` takes the balancing loss away, `each=1` gives you sixteen
-# wide experts, one of a token. (Ideas: sigmoids; a second expert only for those in
-# doubt; the hash of two bytes; a bias that each batch corrects.)
+# some away. It is checked first: sound columns, no weight on a dropped row, no look at
+# the future, and, over real text, no more than two experts of a token on average. What
+# breaks a rule is refused with the reason. Then it learns what the others above have
+# learnt, in a few seconds, and stands on the board. `losses={}` takes the balancing loss
+# away, `each=1` gives you sixteen wide experts, one of a token. (Ideas: sigmoids; a
+# second expert only for those in doubt; the hash of a byte and the one before it in its
+# text of 64; a bias that each batch corrects.)
 
 # %%
 from moe_lib.course.race_contest import enter_race

@@ -49,12 +49,14 @@ def race_board(columns: Columns) -> Table:
 
 
 def runs_board(runs: Mapping[str, SwitchRun], yours: str = "") -> Table:
-    """The same for runs of one seed; ``yours`` is marked."""
+    """The same for runs of one seed; ``yours`` is marked, and who looked ahead."""
     columns = {name: value[None] for name, value in race_columns(runs).items()}
     table = race_board(columns)
     for row in table.rows:
         if row[0] == yours:
             row[0] = f"▶ {row[0]}"
+        if row[0] == AHEAD and not runs[AHEAD].setup.masked:
+            row[1] += " (looking ahead)"
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from moe_lib.course.checking.calling import Outcome, attempt, not_written
 from moe_lib.course.checking.readers_line import readers_line
 from moe_lib.course.exercises_05b import ENTER_RACE
 from moe_lib.course.measurements import stored
+from moe_lib.course.measurements_05b_race import CAUSAL, MARKS
 from moe_lib.course.race_board import runs_board
-from moe_lib.course.race_contract import entry_fault
-from moe_lib.course.race_runs import load_judge
+from moe_lib.course.race_contract import arithmetic_fault, entry_fault
+from moe_lib.course.race_runs import heldout_batch, load_judge
 from moe_lib.course.race_setup import choosing
 from moe_lib.course.switch_runs import SwitchRun, train_in_turns
 from moe_lib.course.table import Table
@@ -94,21 +96,26 @@ def enter_race(
             judge=load_judge(text, setup.masked), make_routers={name: make},
             losses={name: losses},
         )  # fmt: skip
-        fault = entry_fault(_router(mine[name]), setup, losses, trained=True)
-        if fault:
+        model, inputs = mine[name].model, heldout_batch(text, setup.masked)
+        untaught = _untaught(router := _router(mine[name]))
+        fault = entry_fault(router, setup, losses)
+        if fault := fault or arithmetic_fault(model, inputs, setup):
             return _refused(Outcome(f"once trained, {fault}", None, ()), make_router)
-    except (Exception, KeyboardInterrupt) as error:  # the reader's code may do anything
+    except KeyboardInterrupt:
+        told = "stopped by hand in training; run the cell again, the others' runs stay"
+        return Score(_recorded(_verdict(FAILS, told)))
+    except Exception as error:  # the reader's code may do anything
         return _refused(Outcome(None, error, ()), make_router)
     everybody = {**runs, name: mine[name]}
-    verdict = _recorded(_verdict(PASSES, place(everybody, name)))
-    return Score(verdict, runs_board(everybody, name))
+    told = place(everybody, name) + untaught
+    return Score(_recorded(_verdict(PASSES, told)), runs_board(everybody, name))
 
 
 def place(runs: Runs, name: str) -> str:
     """Where a run ended, and with whom it is level, as a clause."""
     bits = {other: run.bits[-1].item() for other, run in runs.items()}
     order = sorted(bits, key=bits.__getitem__)
-    noise = usual_noise()
+    noise = usual_noise(runs[name].steps[-1])
     level = [
         other for other in order
         if other != name and abs(bits[other] - bits[name]) < noise
@@ -122,18 +129,32 @@ def place(runs: Runs, name: str) -> str:
     )
 
 
-def usual_noise() -> float:
+def usual_noise(steps: int) -> float:
     """Two standard deviations of the gap between two routers of one seed, in bits, as
-    the stored race has them at its first checkpoint; the median of routers."""
-    columns = dict(stored("05b-race-causal"))
+    the stored race has them at its checkpoint next to ``steps``; the median of
+    routers. Early on, seeds differ more."""
+    mark = min(range(len(MARKS)), key=lambda c: abs(MARKS[c] - steps))
+    columns = dict(stored(CAUSAL))
     spreads = [
-        value[:, 0].std() for name, value in columns.items() if name.endswith(": bits")
-    ]
+        value[:, mark].std()
+        for name, value in columns.items() if name.endswith(": bits")
+    ]  # fmt: skip
     return 2 * math.sqrt(2) * torch.stack(spreads).median().item()
 
 
 def _router(run: SwitchRun) -> nn.Module:
     return next(part for part in run.model.modules() if isinstance(part, MoE)).router
+
+
+def _untaught(router: nn.Module) -> str:
+    """What to say of weights that the last step gave no gradient; "" if all is well.
+
+    Not a fault: a hash has them as well where it inherits `Router`'s gate.
+    """
+    weights = list(router.parameters())
+    if not weights or any(weight.grad is not None for weight in weights):
+        return ""
+    return "; no gradient reached its weights, they are as they were drawn"
 
 
 def _verdict(state: str, message: str) -> Verdict:
@@ -144,8 +165,15 @@ def _refused(got: Outcome, make_router: MakeRouter) -> Score:
     if got.error is None:
         return Score(_recorded(_verdict(FAILS, f"refused: {got.value}")))
     verdict = _verdict(FAILS, f"refused: {got.problem(SECONDS)}")
-    own = getattr(make_router, "table", make_router)  # a class has no lines of its own
-    return Score(_recorded(replace(verdict, line=readers_line(got.error, own))))
+    line = readers_line(got.error, _written_by_reader(make_router))
+    return Score(_recorded(replace(verdict, line=line)))
+
+
+def _written_by_reader(make_router: MakeRouter) -> Callable:
+    """A function whose globals are the reader's: a class has none, and what it
+    inherits has the library's."""
+    own = vars(make_router).values() if inspect.isclass(make_router) else ()
+    return next(filter(inspect.isfunction, own), make_router)
 
 
 def _recorded(verdict: Verdict) -> Verdict:

@@ -63,6 +63,8 @@ def columns_fault(routing: object, num_tokens: int, num_experts: int) -> str:
     Its columns have one length, the dtypes of `Routing` (weights float32) and numbers
     that mean something; no token is served twice by one expert.
     """
+    if routing is None:
+        return "it returns nothing: is a return missing?"
     if not isinstance(routing, Routing):
         return f"it returns a {type(routing).__name__}, not a Routing"
     shape = list(routing.router_probs.shape)

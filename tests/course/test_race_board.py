@@ -42,3 +42,12 @@ def test_a_short_race_is_a_board_too():
     assert {row[0] for row in board.rows} == {"Switch", "▶ mine"}
     assert all("±" not in row[1] for row in board.rows)
     assert repr(board) == "2 routers by bits per byte"
+
+
+def test_who_looked_ahead_in_a_short_race_is_marked():
+    for masked in (False, True):
+        small = Setup(d_model=16, d_ff=16, num_experts=4, steps=1, warmup=1,
+                      tokens=256, masked=masked)  # fmt: skip
+        setups = {"expert choice": choosing(small, "expert choice", 2)}
+        (row,) = runs_board(run_race(setups, load_text(400_000))).rows
+        assert ("(looking ahead)" in row[1]) is not masked
