@@ -92,9 +92,13 @@ for seen in (2, 3):
 
 # %% [markdown]
 # Token 1 had a place until token 2 came. A row of $S^\top$ is ranked as a whole, and
-# a rank tells of everybody else. To test a router for it, replace what stands behind a
-# token and compare the token's weights; `router_leak` of the library does it from any
-# place on. Who else looks ahead?
+# a rank tells of everybody else. With $w_t$ for the weights that a router gives token
+# $t$, a **causal** router has
+#
+# $$w_t(x_1, \dots, x_t, \dots, x_T) = w_t(x_1, \dots, x_t) \quad \text{for all } t.$$
+#
+# To test it, replace what stands behind a token and compare $w_t$; `router_leak` of the
+# library does it from any place on. Who else looks ahead?
 
 # %%
 from moe_lib.course.leak import router_leak
@@ -168,9 +172,9 @@ Table(head, rows, "2 models, read and written")
 # - **Same position.** Experts choose among the tokens at one place of all texts, never
 #   along a text. Nothing ahead is looked at, and what a text gets now depends on its
 #   neighbours in the batch. The paper names this way out.
-# - **A threshold.** Each expert takes whoever scores above a level that it remembers
-#   from earlier batches, as in appendix F of chapter 2's paper. Loads are even on
-#   average only.
+# - **A threshold.** Expert $e$ takes token $t$ if $S_{te} \ge \theta_e$, a level that it
+#   remembers from earlier batches, as in appendix F of chapter 2's paper. Loads are even
+#   on average only.
 # - **A predictor.** Choose as ever in training, and train a small net beside it that
 #   says from the token alone whether it will be taken. In use it decides. This is how
 #   **mixture of depths** writes.
