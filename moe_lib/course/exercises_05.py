@@ -22,7 +22,7 @@ def choose_tokens(logits: Tensor, capacity_factor: float) -> tuple[Tensor, Tenso
 
 
 def _cases():
-    draw = torch.Generator().manual_seed(2022)
+    draw = torch.Generator().manual_seed(2040)  # no two scores of an expert tie
     for tokens, experts, factor in (
         (2, 2, 1.0), (3, 2, 1.0), (4, 2, 0.5), (4, 3, 2.0), (3, 4, 1.0), (5, 2, 2.0),
         (6, 4, 2.0), (9, 4, 0.5), (16, 4, 2.0), (30, 8, 1.25), (3, 2, 3.0),
