@@ -62,7 +62,8 @@ def exact_claims(worst: Mapping[str, Tensor], cases: int = 300) -> list[Claim]:
         ),
         Claim(
             "M5.no-loss-slope", "so it would teach the router nothing (here: its"
-            " gradient)", "this course", "0", Exact(slope, 2 * len(SHAPES), "tables", TINY),
+            " gradient)", "this course", "0",
+            Exact(slope, 2 * len(SHAPES), "tables", TINY),
         ),
     ]  # fmt: skip
 
