@@ -240,9 +240,14 @@ from moe_lib.figures.pretraining import steps_to_the_same_loss, tasks_dots
 
 steps_to_the_same_loss(stored("05-pretraining"))
 
+# %%
+from moe_lib.course.pretraining_tables import steps_table
+
+steps_table(stored("05-pretraining"))
+
 # %% [markdown]
-# *Look for marks left of the dotted line.* There are none. Expert choice at $c = 2$
-# gets to top-2's last loss somewhat earlier, and not in half the steps. The most
+# *In the figure, look for marks left of the dotted line.* There are none. Expert choice
+# at $c = 2$ gets to top-2's last loss somewhat earlier, not in half the steps. The most
 # surprising row is **hash**, where a byte's expert is drawn once and for ever: it is
 # ahead of every learned router. With bytes for tokens this is no riddle. From the first
 # step a hash sends equal bytes to equal experts, which is much of what there is to know

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moe_lib.checks import require_count
 from moe_lib.course.table import Table
-from moe_lib.course.timing import best_seconds
-from moe_lib.routers import ExpertChoiceRouter
 from moe_lib.routers import capped_choice as library
 
 WEIGHT = 0.001  # the paper's lambda
@@ -155,42 +152,3 @@ def rounds_table(
     head = ("solver", "rounds", "worst row off (slots)", "worst column above (experts)",
             "value / best", "tokens above the cap, rounded (%)")  # fmt: skip
     return Table(head, rows, f"Capped at {cap}: {', '.join(solvers)}, by rounds")
-
-
-def who_gains(scores: Tensor, slots: int, caps: Sequence[int]) -> Table:
-    """Tokens by their experts without a cap, and what they have on average with it."""
-    before = experts_per_token(scores, slots)
-    after = [
-        experts_per_token(by_library(scores, slots, cap, WEIGHT, 100), slots).double()
-        for cap in caps
-    ]
-    rows = []
-    for count in before.unique().tolist():
-        those = before == count
-        means = [f"{experts[those].mean():.2f}" for experts in after]
-        rows.append((count, int(those.sum()), *means))
-    head = ("experts, no cap", "tokens", *(f"experts, cap {cap}" for cap in caps))
-    return Table(head, rows, "Who loses experts to the cap, and who gains")
-
-
-def seconds_table(
-    tokens: int = 2048, experts: Sequence[int] = (16, 32), calls: int = 2
-) -> Table:
-    """Milliseconds of the router with and without a cap of 2, capacity factor 2."""
-    kinds = {"no cap": {}} | {
-        name: dict(max_experts_per_token=2, max_iterations=rounds, group_size=size)
-        for name, rounds, size in (
-            ("20 rounds", 20, None), ("100 rounds", 100, None),
-            ("100, groups of 256", 100, 256),
-        )
-    }  # fmt: skip
-    require_count("tokens", tokens)
-    rows = []
-    for count in experts:
-        draw = torch.Generator().manual_seed(count)
-        logits = torch.randn(tokens, count, generator=draw)
-        routers = [ExpertChoiceRouter(1, count, **how) for how in kinds.values()]
-        times = [best_seconds(lambda r=r: r.route(logits), calls) for r in routers]  # noqa: B023
-        rows.append((count, *(f"{1e3 * t:.1f}" for t in times)))
-    head = ("experts", *(f"{name} (ms)" for name in kinds))
-    return Table(head, rows, f"The time of the cap, {tokens} tokens")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moe_lib.checks import require_choice
-from moe_lib.course.table import Table
 
 #: Who chooses which expert serves which token; the last for what serves any router.
 LANES = (
@@ -165,10 +164,3 @@ def chapters_here() -> set[str]:
 def chapter_number(name: str) -> str:
     """ "4b" of "04b_keeping_one_expert_in_line"."""
     return name.split("_")[0].lstrip("0")
-
-
-def ideas_table(ideas: Sequence[Idea] = IDEAS) -> Table:
-    """The whole timeline as words: a row for each idea."""
-    rows = [(i.year, i.name, i.wall, i.idea, i.by) for i in ideas]
-    head = ("year", "name", "what people had hit", "the idea", "who, where")
-    return Table(head, rows, f"{len(ideas)} ideas, {ideas[0].year}-{ideas[-1].year}")

@@ -18,8 +18,6 @@ from moe_lib.course.capped_programme import (
     experts_per_token,
     fill,
     rounds_table,
-    seconds_table,
-    who_gains,
 )
 from moe_lib.course.checking import FAILS, check
 from moe_lib.course.evidence import EXACT
@@ -96,13 +94,6 @@ def test_tables_say_what_they_show():
     rounds = rounds_table({"a": by_library}, scores, 8, 3, rounds=(1, 2))
     assert [row[:2] for row in rounds.rows] == [("a", 1), ("a", 2)]
     assert repr(rounds) == "Capped at 3: a, by rounds"
-    gains = who_gains(scores, 8, (3, 2))
-    assert sum(row[1] for row in gains.rows) == 32
-    for cap in (2, 3):
-        held = sum(row[1] * float(row[cap - 4]) for row in gains.rows)
-        assert held == pytest.approx(64, abs=0.3)  # means have two digits
-    times = seconds_table(256, (4,), calls=1)
-    assert times.rows[0][0] == 4 and float(times.rows[0][1]) > 0
 
 
 def test_claims_are_judged_and_can_fail(monkeypatch):

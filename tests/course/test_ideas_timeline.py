@@ -10,7 +10,6 @@ from moe_lib.course.ideas_timeline import (
     Idea,
     chapter_number,
     chapters_here,
-    ideas_table,
     leads_to,
 )
 
@@ -78,8 +77,5 @@ def test_each_lane_is_used_and_an_unknown_one_is_named():
         Idea("x", 2000, "X", "Y", "dice", "wall", "idea")
 
 
-def test_numbers_of_chapters_and_the_table_in_words():
+def test_numbers_of_chapters():
     assert chapter_number("04b_keeping_one_expert_in_line") == "4b"
-    table = ideas_table()
-    assert repr(table) == f"{len(IDEAS)} ideas, 1991-{IDEAS[-1].year}"
-    assert table.rows[0][:2] == (1991, "Competing experts")
