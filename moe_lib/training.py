@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from moe_lib import saved_runs
 from moe_lib.checks import require_count
 from moe_lib.randomness import ModulesRandomness
 from moe_lib.running import deferred_interrupt, progress
@@ -117,7 +118,11 @@ class Trainer:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write everything that `load` needs to go on; an old file stays until then."""
+        """Write everything that `load` needs to go on; an old file stays until then.
+
+        Raises:
+            OSError: a full disk, or a folder that is not there or has no write access.
+        """
         path = Path(path)
         state = {
             "model": self.model.state_dict(),
@@ -129,15 +134,19 @@ class Trainer:
             "records": self.history,
             "snapshots": self.snapshots,
         }
-        half_written = path.with_name(path.name + ".part")
-        torch.save(state, half_written)
-        half_written.replace(path)
+        saved_runs.write(state, path)
 
     def load(self, path: str | Path) -> Trainer:
-        """Take up a run saved by `save`: the next `run` repeats it bit for bit."""
-        if not Path(path).exists():
-            raise ValueError(f"{path} does not exist: save a run there first")
-        state = torch.load(path, weights_only=True)
+        """Take up a run saved by `save`: the next `run` repeats it bit for bit.
+
+        Raises:
+            ValueError: no such file, a broken one, or one of another model, optimiser
+                or scheduler; the trainer is as it was.
+        """
+        state = saved_runs.read(Path(path))
+        saved_runs.refuse_another(
+            state, self.model, self.optimizer, self.scheduler, path
+        )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:

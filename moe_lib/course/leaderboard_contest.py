@@ -48,13 +48,18 @@ class Score:
 def leaderboard(columns: Columns | None = None) -> Board:
     """The stored entries of the course, and the reader's own.
 
+    It prints what kept the latter from being read.
+
     Args:
         columns: as `measure_leaderboard` gives them; None: the stored ones.
     """
     columns = stored("04b-leaderboard") if columns is None else columns
     names = [n.removesuffix(": bits") for n in dict(columns) if n.endswith(": bits")]
     course = [Standing(name, _results(columns, name)) for name in names]
-    own = [Standing(name, (one,), True) for name, one in kept().items()]
+    results, problem = kept()
+    if problem:
+        print(problem)
+    own = [Standing(name, (one,), True) for name, one in results.items()]
     return Board(sorted(course + own, key=lambda one: one.bits))
 
 
@@ -94,8 +99,8 @@ def score_entry(
         return Score(verdict, leaderboard(columns))
     except (Exception, KeyboardInterrupt) as error:  # the reader's code may do anything
         return _refused(Outcome(None, error, ()), make_entry, columns)
-    keep(name, result)
-    return Score(_recorded(judge(result, columns)), leaderboard(columns))
+    verdict = _recorded(replace(judge(result, columns), note=keep(name, result)))
+    return Score(verdict, leaderboard(columns))
 
 
 def judge(result: Result, columns: Columns) -> Verdict:
@@ -124,4 +129,5 @@ def _refused(got: Outcome, own: Callable, columns: Columns | None) -> Score:
 
 
 def _recorded(verdict: Verdict) -> Verdict:
-    return replace(verdict, note=progress_file.record(verdict))
+    notes = (verdict.note, progress_file.record(verdict))
+    return replace(verdict, note=" ".join(filter(None, notes)))

@@ -5,13 +5,13 @@ That is ``leaderboard.json`` beside ``progress.json``: the best result of each n
 
 from __future__ import annotations
 
-import json
-import os
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from moe_lib.course import progress_file
+from moe_lib.course import kept_file, progress_file
 from moe_lib.course.leaderboard import Result
 from moe_lib.course.table import Table
 
@@ -66,26 +66,37 @@ def _file() -> Path | None:
     return beside and beside.with_name("leaderboard.json")
 
 
-def kept() -> dict[str, Result]:
-    """The reader's results by name; {} where none can be read."""
+def kept() -> tuple[dict[str, Result], str]:
+    """The reader's results by name, and what kept them from being read."""
     file = _file()
-    try:
-        entries = json.loads(file.read_text("utf-8")) if file else {}
-        return {name: Result(**one) for name, one in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    return kept_file.read(file, _results_of) if file else ({}, "")
 
 
-def keep(name: str, result: Result) -> None:
-    """Write the reader's result down, unless a better one has that name."""
-    file, entries = _file(), kept()
-    if file is None or (name in entries and entries[name].bits <= result.bits):
-        return
-    entries[name] = result
-    text = json.dumps({key: asdict(one) for key, one in entries.items()}, indent=2)
-    draft = file.with_name(f"{file.name}.{os.getpid()}.new")
+def keep(name: str, result: Result) -> str:
+    """Write the reader's result down, unless a better one has that name.
+
+    Returns:
+        What the reader has to know, mostly "": see `kept_file.change`.
+    """
+    file = _file()
+    if file is None:
+        return ""
+
+    def edit(entries: dict[str, Result]) -> dict | None:
+        if name in entries and entries[name].bits <= result.bits:
+            return None
+        entries[name] = result
+        return {key: asdict(one) for key, one in entries.items()}
+
+    return kept_file.change(file, _results_of, edit, "your place on the leaderboard")
+
+
+def _results_of(content: Any) -> dict[str, Result]:
     try:
-        draft.write_text(text, "utf-8")
-        draft.replace(file)
-    except OSError:  # `progress_file.record` tells why, once
-        draft.unlink(missing_ok=True)
+        results = {name: Result(**one) for name, one in content.items()}
+        numbers = [n for one in results.values() for n in asdict(one).values()]
+        if all(map(math.isfinite, numbers)):
+            return results
+    except (TypeError, AttributeError):
+        pass
+    raise ValueError("it is no file of results")

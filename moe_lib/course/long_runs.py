@@ -24,6 +24,7 @@ from moe_lib.course.stored_results import (
     read,
     write,
 )
+from moe_lib.locking import locked
 from moe_lib.running import progress
 
 
@@ -37,11 +38,26 @@ def run(item: Measurement, folder: Path = FOLDER, *, again: bool = False) -> Non
 
     The pieces are always cut alike, so a resumed run equals an uninterrupted one bit
     for bit. An older result stays until the new one is complete.
+
+    Raises:
+        ResultsError: the result cannot be written (told before anything is measured),
+            or another process is measuring it.
     """
+    try:
+        with locked(part_of(item, folder), patience=0):
+            _run(item, folder, again)
+    except TimeoutError:
+        raise ResultsError(
+            f"{item.name} is being measured by another process: let it end"
+        ) from None
+
+
+def _run(item: Measurement, folder: Path, again: bool) -> None:
     part = part_of(item, folder)
     if again:
         part.unlink(missing_ok=True)
     data = _begun(part, item)
+    write(part, data)  # now, not after an hour, a full disk or a locked folder shows
     seeds, done = list(item.seeds), len(next(iter(data["values"].values()), []))
     with progress(len(seeds), item.title, done) as bar:
         for first in range(done, len(seeds), item.batch):

@@ -108,6 +108,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
             sys.stderr.flush()
             sys.stdout.flush()
             os._exit(130)  # the piece in hand would keep the process alive
+        except ResultsError as problem:
+            print(problem, file=sys.stderr)
+            return 1
         print(f"{item.name}: {stored(item, folder).origin}")
     return 0
 

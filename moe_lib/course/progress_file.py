@@ -17,44 +17,34 @@ it only forgets. It is plain JSON in UTF-8:
     }
 
 An exercise once passed stays as it is. One that nobody has started has no entry, so
-running an untouched chapter writes nothing. Every write reads the file anew under a
-lock (``progress.json.lock``) and replaces it in one step: two notebooks at once both
-leave their entries, and a reader of the file sees the old or the new one, whole.
+running an untouched chapter writes nothing. Entries of exercises that there are no
+more stay, unseen. `moe_lib.course.kept_file` reads and writes it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import time
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from moe_lib.course import kept_file
 from moe_lib.course.checking import Verdict
+from moe_lib.course.kept_file import VARIABLE, Entries
 
 FORMAT = 1
-VARIABLE = "MOE_LIB_PROGRESS"
-#: Seconds to wait for another notebook's lock; one as old as that was left behind.
-PATIENCE = 2.0
-
-_told: set[str] = set()
 
 
 def path() -> Path | None:
     """Where progress is kept; None where it is switched off."""
-    name = os.environ.get(VARIABLE, "progress.json")
+    name = os.environ.get(VARIABLE) or "progress.json"
     return None if name.strip().lower() == "off" else Path(name).expanduser()
 
 
-def read() -> dict[str, dict[str, Any]]:
-    """Entries by exercise id; {} where there is no file, or none that can be read."""
-    try:
-        return _entries(path())
-    except (OSError, ValueError):
-        return {}
+def read() -> tuple[Entries, str]:
+    """``(entries by exercise id, what kept them from being read or written)``."""
+    file = path()
+    return kept_file.read(file, _entries_of) if file else ({}, "")
 
 
 def record(verdict: Verdict) -> str:
@@ -65,50 +55,37 @@ def record(verdict: Verdict) -> str:
     file = path()
     if file is None:
         return ""
-    try:
-        with _locked(file):
-            return _merge(file, verdict)
-    except OSError as error:
-        text = f"your progress is not kept: {file}: {error.strerror or error}"
-        first = text not in _told
-        _told.add(text)
-        return text if first else ""
+
+    def edit(entries: Entries) -> dict[str, Any] | None:
+        old = entries.get(verdict.id, {"attempts": 0, "diagnosis": ""})
+        if old.get("state") == "passed":
+            return None
+        entries[verdict.id] = {
+            "state": "passed" if verdict.passed else "tried",
+            "attempts": old["attempts"] + 1,
+            "first_passed": date.today().isoformat() if verdict.passed else None,
+            "diagnosis": old["diagnosis"] if verdict.passed else verdict.diagnosis,
+        }
+        return {"format": FORMAT, "exercises": dict(sorted(entries.items()))}
+
+    return kept_file.change(file, _entries_of, edit, "your progress")
 
 
-def _merge(file: Path, verdict: Verdict) -> str:
-    note = ""
-    try:
-        entries = _entries(file)
-    except ValueError:
-        broken = file.with_name(f"{file.name}.broken")
-        os.replace(file, broken)
-        note = (
-            f"{file.name} could not be read: it is now {broken.name}, a new one begun"
+def _entries(file: Path) -> Entries:
+    return kept_file.load(file, _entries_of)
+
+
+def _entries_of(content: Any) -> Entries:
+    """The entries; ValueError if the content is not what `record` writes."""
+    found = content.get("format") if isinstance(content, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise ValueError(
+            f"its format {found} is of a newer edition of the course: get that one and"
+            " give the file its name back"
         )
-        entries = {}
-    old = entries.get(verdict.id, {"attempts": 0, "diagnosis": ""})
-    if old.get("state") == "passed":
-        return note
-    entries[verdict.id] = {
-        "state": "passed" if verdict.passed else "tried",
-        "attempts": old["attempts"] + 1,
-        "first_passed": date.today().isoformat() if verdict.passed else None,
-        "diagnosis": old["diagnosis"] if verdict.passed else verdict.diagnosis,
-    }
-    _write(file, entries)
-    return note
-
-
-def _entries(file: Path | None) -> dict[str, dict[str, Any]]:
-    """Read and check the file; ValueError if it is not what `_write` writes."""
-    if file is None or not file.exists():
-        return {}
-    content = json.loads(file.read_text("utf-8"))
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError("no progress file of this format")
-    entries = content.get("exercises")
+    entries = content.get("exercises") if found == FORMAT else None
     if not isinstance(entries, dict) or not all(map(_is_entry, entries.values())):
-        raise ValueError("no entries by exercise")
+        raise ValueError("it is no progress file")
     return entries
 
 
@@ -120,33 +97,3 @@ def _is_entry(entry: Any) -> bool:
         and isinstance(entry.get("diagnosis"), str)
         and isinstance(entry.get("first_passed"), str | None)
     )
-
-
-def _write(file: Path, entries: dict[str, dict[str, Any]]) -> None:
-    content = {"format": FORMAT, "exercises": dict(sorted(entries.items()))}
-    draft = file.with_name(f"{file.name}.{os.getpid()}.new")
-    try:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
-        os.replace(draft, file)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold ``FILE.lock``, which only one process can make at a time."""
-    lock = file.with_name(f"{file.name}.lock")
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            if time.monotonic() > until:  # whoever made it is gone
-                lock.unlink(missing_ok=True)
-                until = time.monotonic() + PATIENCE
-            time.sleep(0.01)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)

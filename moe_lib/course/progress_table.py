@@ -15,10 +15,13 @@ MARKS = {"passed": ("●", 100), "tried": ("◐", 50), "open": ("○", 0)}
 
 
 class ProgressTable:
-    """Marks by chapter as HTML; as text a line a chapter with a pass, or one line."""
+    """Marks by chapter as HTML; as text a line a chapter with a pass, or one line.
+
+    What kept the progress from being read or written stands above them.
+    """
 
     def __init__(self) -> None:
-        entries = progress_file.read()
+        entries, self.problem = progress_file.read()
         self.chapters = {
             chapter: [
                 (item, entries.get(item.id, {"state": "open"})["state"])
@@ -31,9 +34,10 @@ class ProgressTable:
         states = [s for items in self.chapters.values() for _, s in items]
         passed = states.count("passed")
         count = f"{len(states)} in {len(self.chapters)} chapters"
+        problem = [self.problem] if self.problem else []
         if not passed:
-            return f"no exercise passed yet, of {count}"
-        rows = [f"exercises passed: {passed} of {count}"]
+            return "\n".join([*problem, f"no exercise passed yet, of {count}"])
+        rows = [*problem, f"exercises passed: {passed} of {count}"]
         for chapter, items in self.chapters.items():
             marks = " ".join(MARKS[state][0] for _, state in items)
             rows.append(f"  chapter {_number(chapter):<4}{marks}  {_sum(items)}")
@@ -46,7 +50,8 @@ class ProgressTable:
         ]
         legend = " &nbsp; ".join(f"{_disc(state)} {state}" for state in MARKS)
         table = html_table(("", "exercises", "passed"), rows)
-        return f"{table}<small>{legend}</small>"
+        problem = f"<p>{escape(self.problem)}</p>" if self.problem else ""
+        return f"{problem}{table}<small>{legend}</small>"
 
 
 def progress() -> ProgressTable:

@@ -127,14 +127,26 @@ def plain(value: Any) -> Any:
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
-    """Store with a fresh digest; an old file stays whole until the new one is."""
+    """Store with a fresh digest; an old file stays whole until the new one is.
+
+    Raises:
+        ResultsError: a full disk, or a folder without write access.
+    """
     body = {key: value for key, value in data.items() if key != "digest"}
     text = json.dumps({**body, "digest": digest(body)}, indent=1, allow_nan=False)
     one_line = re.sub(r"\[[^\[\]{}]*\]", lambda m: " ".join(m[0].split()), text)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
-    draft.write_text(one_line + "\n", "utf-8")
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(one_line + "\n", "utf-8")
+        draft.replace(path)
+    except OSError as error:
+        if draft.exists():
+            draft.unlink()
+        raise ResultsError(
+            f"{path} cannot be written, {error.strerror}: make room and allow writing"
+            " there; finished pieces are kept, the same command goes on"
+        ) from None
 
 
 def read(path: Path, item: Measurement) -> dict[str, Any]:
@@ -150,7 +162,7 @@ def read(path: Path, item: Measurement) -> dict[str, Any]:
         data = json.loads(path.read_text("utf-8"))
         body = {key: value for key, value in data.items() if key != "digest"}
         genuine = data["digest"] == digest(body)
-    except (ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, KeyError) as error:
         raise ResultsError(
             f"{item.name} cannot be read ({error!r:.60}): run {item.command}"
         ) from None

@@ -1,10 +1,8 @@
 """Progress is kept and merged; nothing about its file stops a chapter."""
 
 import json
-import multiprocessing
 import os
 import re
-import time
 from datetime import date
 
 import pytest
@@ -70,68 +68,22 @@ def test_progress_can_be_switched_off(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_a_broken_file_is_set_aside(progress_path, text, capsys):
     progress_path.write_text(text, "utf-8", "surrogateescape")
-    assert "no exercise passed" in repr(progress())
+    assert "progress.json cannot be read (" in repr(progress()).splitlines()[0]
     exercise("01.4")(RIGHT)
-    said = "progress.json could not be read: it is now progress.json.broken"
-    assert said in capsys.readouterr().out
+    said = r"progress.json could not be read \(.+\): it is now progress.json.broken,"
+    assert re.search(said, capsys.readouterr().out)
     broken = progress_path.with_name("progress.json.broken")
     assert broken.read_text("utf-8", "surrogateescape") == text
     assert list(entries(progress_path)) == ["01.4"]
     exercise("01.1")(find("01.1").solution)
-    assert said not in capsys.readouterr().out
+    assert not re.search(said, capsys.readouterr().out)
 
 
-def test_a_folder_that_is_not_there_is_told_once(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "nowhere" / "progress.json"
+def test_a_folder_that_is_not_there_is_made(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "folder" / "mine.json"
     monkeypatch.setenv(progress_file.VARIABLE, str(path))
-    assert exercise("01.4")(RIGHT) is RIGHT
-    said = f"your progress is not kept: {path}: No such file or directory"
-    assert said in capsys.readouterr().out
-    assert exercise("01.4")(RIGHT) is RIGHT
-    assert said not in capsys.readouterr().out
-    assert "no exercise passed" in repr(progress())
-
-
-def test_a_full_disk_loses_nothing_that_was_kept(progress_path, monkeypatch):
-    progress_file.record(passing("01.1"))
-    before = progress_path.read_bytes()
-
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(progress_path), "write_text", full)
-    assert "No space left on device" in progress_file.record(passing())
-    assert progress_path.read_bytes() == before
-    assert os.listdir(progress_path.parent) == ["progress.json"]
-
-
-def _record_many(numbers):
-    for number in numbers:
-        progress_file.record(Verdict(f"01.{number}", FAILS, "wrong"))
-
-
-def test_notebooks_at_once_keep_all_their_entries(progress_path):
-    context = multiprocessing.get_context("fork")
-    workers = [
-        context.Process(target=_record_many, args=(range(start, 60, 3),))
-        for start in range(3)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert set(entries(progress_path)) == {f"01.{n}" for n in range(60)}
-    assert os.listdir(progress_path.parent) == ["progress.json"]
-
-
-def test_a_lock_that_was_left_behind_is_removed(progress_path, monkeypatch):
-    monkeypatch.setattr(progress_file, "PATIENCE", 0.05)
-    lock = progress_path.with_name("progress.json.lock")
-    lock.touch()
-    started = time.monotonic()
     assert progress_file.record(passing()) == ""
-    assert time.monotonic() - started < 5 and not lock.exists()
-    assert list(entries(progress_path)) == ["01.4"]
+    assert list(entries(path)) == ["01.4"]
 
 
 def test_the_table(progress_path):
