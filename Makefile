@@ -19,7 +19,7 @@ PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
 LAB_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test $(PARTS) test-colab notebooks book lint format clean
+.PHONY: help lab update test $(PARTS) test-colab notebooks book lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ lab: $(VENV)/ready ## open the course in JupyterLab
 	JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(BIN)/jupyter-lab \
 		--ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_start_here.ipynb \
 		$$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
+
+update: ## get the new edition; what you changed is kept in chapters/my_work
+	$(need-python)
+	@$(PYTHON) tools/update.py
 
 # Two at a time, the longest first; --part deals the chapters out to two browsers.
 # Make 4 keeps their outputs apart; the 3.81 of a Mac mixes them.
@@ -56,7 +60,8 @@ notebooks: $(VENV)/ready ## execute chapters/*.py into chapters/*.ipynb (ONLY=NA
 
 book: $(VENV)/ready ## build the site into build/book
 	PATH="$(CURDIR)/$(BIN):$$PATH" mdbook build
-	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__ progress.json*
+	$(BIN)/python tools/api.py build/book/api
+	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__ progress.json* my_work
 	@echo "open build/book/index.html"
 
 lint: $(VENV)/ready ## ruff

@@ -65,6 +65,7 @@ from moe_lib.models.byte_tables import ByteTables
 
 text = load_text(course.pick(quick=800_000, full=2_600_000))
 windows = text.heldout_windows(Span(12))[:, ::4].flatten(0, 1)
+torch.manual_seed(0)
 x = ByteTables(12, 64).window(windows[:, :12]).detach()  # [8192, 64]
 batches = route_to_more_experts(x, top_k=4)
 shrinking_batch(batches)

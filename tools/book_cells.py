@@ -26,9 +26,13 @@ def links(name: str, colab: str) -> str:
 
 
 def markdown_cell(source: str, name: str) -> str:
+    """A cell of a chapter: as a page, and plain links in the badge's place."""
+    return BADGE.sub(lambda m: links(name, m["url"]), page(source))
+
+
+def page(source: str) -> str:
     """Mathematics, links to other chapters and to the repository put right."""
     text = with_mathml(source)
-    text = BADGE.sub(lambda m: links(name, m["url"]), text)
     text = re.sub(r"\]\((\w+)\.ipynb(#[^)]*)?\)", r"](\1.md\2)", text)
     return text.replace("](../", f"]({repository()}/blob/main/")
 

@@ -12,8 +12,50 @@ import shutil
 import sys
 from pathlib import Path
 
-#: Stands in scoreboard.md where the claims of all chapters go.
-SCOREBOARD = "@SCOREBOARD@"
+
+def scoreboard(source: Path, assets: Path) -> str:
+    from scoreboard import as_markdown, collect
+
+    return as_markdown(collect(source))
+
+
+def chapters(source: Path, assets: Path) -> str:
+    from catalogue import book_list
+
+    return book_list()
+
+
+def playground(source: Path, assets: Path) -> str:
+    """The playground of chapter 0, with its still."""
+    from book_cells import rich
+    from sources import read_notebook
+    from tidy import PLAYGROUND
+
+    cells = read_notebook(source / "00_start_here.ipynb")["cells"]
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    return rich(next(o for o in outputs if PLAYGROUND in o.get("data", {})), assets)
+
+
+def modules(source: Path, assets: Path) -> str:
+    from api import as_markdown
+
+    return as_markdown()
+
+
+def exercises(source: Path, assets: Path) -> str:
+    from teaching import exercises_table
+
+    return exercises_table()
+
+
+#: What stands in a page of plain Markdown -> what goes there.
+PLACES = {
+    "@SCOREBOARD@": scoreboard,
+    "@CHAPTERS@": chapters,
+    "@PLAYGROUND@": playground,
+    "@MODULES@": modules,
+    "@EXERCISES@": exercises,
+}
 
 
 def assets_folder(source: Path) -> Path:
@@ -36,7 +78,7 @@ def assets_folder(source: Path) -> Path:
 
 def fill(items: list, source: Path, assets: Path) -> None:
     """Replace the content of each chapter, in place; raises SystemExit when stale."""
-    from book_cells import chapter
+    from book_cells import chapter, page
     from sources import is_stale, read_notebook
 
     for item in items:
@@ -53,14 +95,14 @@ def fill(items: list, source: Path, assets: Path) -> None:
             except ValueError as error:
                 sys.exit(f"{path}: {error}")
             entry["path"] = f"{name}.md"
-        elif SCOREBOARD in entry["content"]:
-            from scoreboard import as_markdown, collect
-
-            try:
-                board = as_markdown(collect(source))
-            except ValueError as error:
-                sys.exit(str(error))
-            entry["content"] = entry["content"].replace(SCOREBOARD, board)
+        else:
+            text = page(entry["content"])
+            for place in (place for place in PLACES if place in text):
+                try:
+                    text = text.replace(place, PLACES[place](source, assets))
+                except ValueError as error:
+                    sys.exit(str(error))
+            entry["content"] = text
         fill(entry["sub_items"], source, assets)
 
 

@@ -17,8 +17,13 @@ BADGE = "open-in-colab.svg"
 
 def repository() -> str:
     """Public address of the course, written once: in pyproject.toml."""
+    return address("Repository")
+
+
+def address(name: str) -> str:
+    """One of the addresses in pyproject.toml, such as "Documentation"."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return project["urls"]["Repository"].rstrip("/")
+    return project["urls"][name].rstrip("/")
 
 
 def colab_url(name: str) -> str:

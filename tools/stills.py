@@ -35,6 +35,10 @@ DRAW_VIEW = """async ([code, data]) => {
 PAGE = f"""<!doctype html><meta charset="utf-8">
 <body style="margin:0;background:#fff;color:#000;font-family:sans-serif">
 <div id="view" style="width:{WIDTH}px;padding:6px;box-sizing:border-box"></div>"""
+DARK_PAGE = PAGE.replace(
+    "background:#fff;color:#000",
+    "background:#0d1117;color:#e6edf3;color-scheme:dark;--fg:#e6edf3;--bg:#0d1117",
+)
 
 
 def plotly_js() -> Path:
@@ -76,8 +80,8 @@ def stored_stills(notebook: dict) -> dict[str, str]:
     }
 
 
-def draw(views: dict[str, tuple[str, object]]) -> dict[str, str]:
-    """Draw ``key -> (mime, data)`` in Chromium; key -> base64 PNG."""
+def draw(views: dict[str, tuple[str, object]], html: str = PAGE) -> dict[str, str]:
+    """Draw ``key -> (mime, data)`` on a page in Chromium; key -> base64 PNG."""
     from playwright.sync_api import sync_playwright
 
     sys.path.insert(0, str(ROOT / "tests"))
@@ -88,7 +92,7 @@ def draw(views: dict[str, tuple[str, object]]) -> dict[str, str]:
         browser = launch(playwright)
         page = browser.new_page(viewport={"width": WIDTH, "height": 600})
         for key, (mime, data) in views.items():
-            page.set_content(PAGE)
+            page.set_content(html)
             if mime == PLOTLY:
                 page.add_script_tag(path=plotly_js())
                 page.evaluate(DRAW_PLOTLY, data)

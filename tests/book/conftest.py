@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from building import mdbook
+from building import ROOT, mdbook
 
 
 class Book(NamedTuple):
@@ -31,6 +33,8 @@ def book(tmp_path_factory):
     done = mdbook("build", "-d", folder)
     seconds = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
+    api = [sys.executable, ROOT / "tools" / "api.py", folder / "api"]
+    subprocess.run(api, check=True)
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
     )

@@ -9,6 +9,10 @@ from sources import chapter_names
 
 pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=str(missing_browser()))
 PAGES = pytest.mark.parametrize("name", chapter_names())
+PLAIN = ("index", "scoreboard", "terms", "library", "teaching")
+#: What a visit may load, in bytes, when every figure was looked at. A script of 4.8 MB
+#: draws all plotly figures; pages without one do not load it.
+BUDGET = {True: 8_000_000, False: 1_500_000}
 THEMES = pytest.mark.parametrize("theme", ["light", "navy"])
 WIDTHS = pytest.mark.parametrize("width", [1200, 390])
 
@@ -36,6 +40,8 @@ def visit(browser, book):
                 or troubles.append(f"request to {request.url}")
             ),
         )
+        page.weights = []
+        page.on("response", lambda answer: page.weights.append(len(answer.body())))
         page.goto(f"{book.url}/{name}.html")
         return page
 
@@ -66,8 +72,24 @@ def test_a_page_is_drawn_and_fits(visit, name, theme, width):
     if not name.startswith("00"):
         assert page.locator("main math").count() > 5
     assert theme in page.evaluate("document.documentElement.className")
+    assert_fits(page, width)
+    assert sum(page.weights) <= BUDGET[figures > 0]
+
+
+def assert_fits(page, width: int) -> None:
     scroll = page.evaluate("document.documentElement.scrollWidth")
     assert scroll <= width, f"the page is {scroll} wide on a screen of {width}"
+
+
+@WIDTHS
+@pytest.mark.parametrize("name", [*PLAIN, "api/moe_lib", "api/moe_lib/routers"])
+def test_the_other_pages_fit(visit, name, width):
+    page = visit(name, "navy", width)
+    draw_all(page)
+    assert_fits(page, width)
+    assert sum(page.weights) <= BUDGET[False]
+    if name == "index":
+        assert page.locator(".live .moe-playground").count() == 1
 
 
 @PAGES

@@ -1,0 +1,63 @@
+"""The reference of moe_lib, made by pdoc from its docstrings.
+
+    python tools/api.py FOLDER
+
+``make book`` calls it after mdBook, which empties its folder. What `moe_lib.course`
+holds for single chapters is left out; everything else that has a docstring is in.
+"""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import sys
+import warnings
+from pathlib import Path
+
+from sources import ROOT, repository
+
+PACKAGE = ROOT / "moe_lib"
+TEMPLATES = ROOT / "book" / "api"
+
+
+def modules() -> list[str]:
+    """Names of the modules and packages right below moe_lib, in order."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE)]))
+
+
+def first_line(name: str) -> str:
+    """Of the module's docstring; ValueError where it has none."""
+    file = PACKAGE / f"{name}.py"
+    file = file if file.exists() else PACKAGE / name / "__init__.py"
+    text = ast.get_docstring(ast.parse(file.read_text("utf-8")))
+    if not text:
+        raise ValueError(f"{file.relative_to(ROOT)} has no docstring")
+    return text.splitlines()[0]
+
+
+def as_markdown() -> str:
+    """A table for the book: each module, with a link to its page."""
+    rows = [f"| [`{m}`](api/moe_lib/{m}.html) | {first_line(m)} |" for m in modules()]
+    return "\n".join(["| moe_lib. | what it is |", "|---|---|", *rows])
+
+
+def write(folder: Path) -> None:
+    """All pages into ``folder``."""
+    import pdoc.render
+
+    sys.path.insert(0, str(ROOT))
+    # pdoc cannot resolve a name that is imported for type checkers only; it shows it
+    warnings.filterwarnings("ignore", "Error parsing type annotation")
+    pdoc.render.configure(
+        docformat="google",
+        show_source=False,
+        template_directory=TEMPLATES,
+        logo_link="../index.html",
+        edit_url_map={"moe_lib": f"{repository()}/blob/main/moe_lib/"},
+    )
+    names = ("moe_lib", *(f"moe_lib.{name}" for name in modules()))
+    pdoc.pdoc(*names, output_directory=folder)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
