@@ -102,6 +102,17 @@
     });
   }
 
+  // Paper is white: a dark theme is put aside while it is printed.
+  const themes = document.documentElement.classList;
+  let dark = null;
+  addEventListener("beforeprint", () => {
+    dark = ["navy", "coal", "ayu"].find((name) => themes.contains(name));
+    if (dark) themes.replace(dark, "light");
+  });
+  addEventListener("afterprint", () => {
+    if (dark) themes.replace("light", dark);
+  });
+
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
 })();

@@ -126,3 +126,14 @@ def test_figures_follow_the_theme(visit, name):
     )
     page.wait_for_timeout(500)
     assert texts.first.evaluate(colour) != light
+
+
+def test_a_dark_page_is_printed_in_light_colours(visit):
+    page = visit("04_switch", "navy")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert "light" in page.evaluate("document.documentElement.className")
+    filtered = "i => getComputedStyle(i).filter"
+    assert page.locator(".live img").last.evaluate(filtered) == "none"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "navy" in page.evaluate("document.documentElement.className")
+    assert page.locator(".live img").last.evaluate(filtered) != "none"
