@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -52,11 +53,16 @@ def write(folder: Path) -> None:
         docformat="google",
         show_source=False,
         template_directory=TEMPLATES,
-        logo_link="../index.html",
+        favicon="data:,",  # none, and no request for it
         edit_url_map={"moe_lib": f"{repository()}/blob/main/moe_lib/"},
     )
     names = ("moe_lib", *(f"moe_lib.{name}" for name in modules()))
     pdoc.pdoc(*names, output_directory=folder)
+    for page in folder.rglob("*.html"):
+        # for screen readers: "Arguments" is no heading of level 6, a link has a name
+        text = re.sub(r"<(/?)h6\b", r"<\1p", page.read_text("utf-8"))
+        link = '<a class="headerlink"'
+        page.write_text(text.replace(link, f'{link} aria-label="its address"'), "utf-8")
 
 
 if __name__ == "__main__":

@@ -112,10 +112,10 @@ def readme_table() -> str:
 
 
 def book_list() -> str:
-    """Chapters as a definition list for the book: what to know before, times."""
+    """Chapters as a list for the book: what to know before, times."""
     numbers = {c.name: c.number for c in catalogue()}
-    return "\n\n".join(
-        f"[{c.number} · {c.title}]({c.name}.md)\n: {c.question}<br>"
+    return "\n".join(
+        f"- **[{c.number} · {c.title}]({c.name}.md)**<br>{c.question}<br>"
         + " · ".join(
             [
                 *([f"*{c.paper}*"] if c.paper else []),
