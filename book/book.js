@@ -28,15 +28,38 @@
     return { "font.color": ink, "hoverlabel.font.color": "#fff" };
   }
 
-  // Sliders and buttons of plotly are light unless told otherwise.
-  function controls(layout) {
-    const faint = "rgba(128,128,128,0.25)";
-    for (const slider of layout.sliders ?? []) {
-      Object.assign(slider, { bgcolor: faint, activebgcolor: faint, bordercolor: faint });
+  // Plotly draws its buttons and sliders where no key reaches them: these take keys.
+  const SPOKEN = { "\u25b6": "play", "\u275a\u275a": "pause" };
+  function controls(place, menus, sliders) {
+    const bar = document.createElement("div");
+    bar.className = "controls";
+    bar.addEventListener("keydown", (event) => event.stopPropagation()); // they turn pages
+    const run = ({ method, args }) => Plotly[method](place, ...structuredClone(args));
+    for (const choice of menus.flatMap((menu) => menu.buttons)) {
+      const button = document.createElement("button");
+      button.textContent = choice.label;
+      button.ariaLabel = SPOKEN[choice.label] ?? choice.label;
+      button.onclick = () => run(choice);
+      bar.append(button);
     }
-    for (const menu of layout.updatemenus ?? []) {
-      Object.assign(menu, { bgcolor: "rgba(0,0,0,0)", bordercolor: faint });
+    for (const { steps, active = 0, currentvalue = {} } of sliders) {
+      const { prefix = "", suffix = "" } = currentvalue;
+      const range = Object.assign(document.createElement("input"), { type: "range" });
+      const value = document.createElement("output");
+      const show = (at) => {
+        range.value = at;
+        value.textContent = range.ariaValueText = prefix + steps[at].label + suffix;
+      };
+      range.max = steps.length - 1;
+      range.ariaLabel = prefix.trim() || "step";
+      range.oninput = () => run(steps[range.value]).then(() => show(range.value));
+      place.on("plotly_animatingframe", ({ name }) =>
+        show(steps.findIndex((step) => step.args[0][0] === name)),
+      );
+      show(active);
+      bar.append(range, value);
     }
+    place.after(bar);
   }
 
   // On a phone: smaller words, in lines, and room for them.
@@ -51,7 +74,10 @@
 
   async function drawPlotly(place, figure) {
     await script("plotly.min.js");
-    const { title, width, ...layout } = { ...figure.layout, autosize: true };
+    const { title, width, sliders = [], updatemenus = [], ...layout } = figure.layout;
+    layout.autosize = true;
+    place.role = "figure"; // not "img": it has buttons inside
+    place.ariaLabel = layout.meta?.alt ?? null;
     if (title?.text) {
       // above the figure, where it breaks into lines and meets no legend
       const line = document.createElement("p");
@@ -60,11 +86,24 @@
       place.before(line);
       layout.margin = { ...layout.margin, t: 25 };
     }
-    controls(layout);
     if (place.clientWidth < 500) narrow(layout);
     const config = { responsive: true, displaylogo: false };
     await Plotly.newPlot(place, { data: figure.data, layout, frames: figure.frames, config });
     await Plotly.relayout(place, themed());
+    if (sliders.length || updatemenus.length) controls(place, updatemenus, sliders);
+  }
+
+  // What mdBook's page does not give to who has keys alone.
+  function keys() {
+    const toggle = document.getElementById("mdbook-sidebar-toggle");
+    toggle.tabIndex = 0;
+    toggle.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      toggle.click();
+    });
+    for (const box of document.querySelectorAll("main :is(.output, .formula, .table-wrapper)"))
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; // arrows scroll it
   }
 
   async function draw(element) {
@@ -80,6 +119,8 @@
   }
 
   function start() {
+    keys();
+    name();
     const near = new IntersectionObserver(
       (entries) => {
         for (const { target, isIntersecting } of entries) {
@@ -100,6 +141,14 @@
       attributes: true,
       attributeFilter: ["class"],
     });
+  }
+
+  // What mdBook's page does not tell a screen reader.
+  function name() {
+    const toggle = document.getElementById("mdbook-sidebar-toggle");
+    toggle?.setAttribute("role", "button");
+    document.getElementById("mdbook-menu-bar")?.setAttribute("role", "banner");
+    document.querySelector(".menu-title")?.setAttribute("role", "none");
   }
 
   // Paper is white: a dark theme is put aside while it is printed.

@@ -118,7 +118,7 @@ def as_markdown(chapters: list[Chapter]) -> str:
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>",
     ]
     for chapter in chapters:
-        parts.append(f"## [{chapter.title}]({chapter.name}.md)")
+        parts.append(f"## {chapter.title}")
         parts += [f'<div class="output">{t.as_html()}</div>' for t in chapter.tables]
     return "\n\n".join(parts)
 

@@ -30,7 +30,7 @@ class Table:
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """An HTML table of escaped cells: columns of numbers to the right, words left.
 
-    Numbers do not break over lines, not at their ``±`` either.
+    Numbers do not break over lines, not at their ``±`` either. An empty head is no head.
     """
     columns = list(zip(*rows, strict=True))
     sides = ["right" if all(map(NUMBER.match, c)) else "left" for c in columns]
@@ -38,7 +38,8 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         sided = zip(cells, sides or ["left"] * len(head), strict=True)
         return "".join(
-            f"<{tag} style='text-align:{side}'>{unbroken(cell)}</{tag}>"
+            f"<{tag if cell else 'td'} style='text-align:{side}'>{unbroken(cell)}"
+            f"</{tag if cell else 'td'}>"
             for cell, side in sided
         )
 

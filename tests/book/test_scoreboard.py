@@ -56,7 +56,7 @@ def test_every_claim_is_listed_and_counted_by_its_longest_runs(tmp_path):
     assert text.endswith("0 exact, 0 holds, 0 within noise, 1 does not hold here,"
                          " 1 cited only")  # fmt: skip
     page = scoreboard.as_markdown([chapter])
-    assert "## [1 · Tiny <course>](01_tiny.md)" in page
+    assert "## 1 · Tiny <course>\n" in page
     assert '<a href="01_tiny.html">1 · Tiny &lt;course&gt;</a>' in page
     assert "a &lt; b" in page and "holds</span>" in page
 

@@ -111,7 +111,7 @@ def test_keys_alone_do_everything_and_stay_in_the_view(open_page):
 # What lies on each other, is cut off, or sticks out of the page.
 OVERLAPS = """() => {
   const found = [], box = node => node.getBoundingClientRect();
-  const shown = [...document.querySelectorAll('button, .bar label, .answer, h4,'
+  const shown = [...document.querySelectorAll('button, .bar label, .answer, .name,'
     + '.item > span, .item b, .line:not(.axis) > *, .axis .track small,'
     + 'section > .muted, .moe > .muted')].filter(n => n.textContent
       && getComputedStyle(n).display !== 'none');

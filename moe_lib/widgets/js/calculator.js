@@ -20,7 +20,7 @@ const STYLE = `
   .answer{font-weight:650;margin:8px 0 12px}
   .sections{columns:2 340px;column-gap:32px}
   section{break-inside:avoid;padding-bottom:18px}
-  h4{font:inherit;font-size:13px;font-weight:650;margin:0 0 2px}
+  .name{font-size:13px;font-weight:650;margin:0 0 2px}
   .item{display:flex;justify-content:space-between;align-items:end;gap:8px;padding-top:3px}
   .item>span{display:flex;flex-wrap:wrap;gap:0 8px}
   .item b{white-space:nowrap;min-width:88px;text-align:right}
@@ -82,7 +82,7 @@ class Calculator extends View {
 
   section(parent, { name, scale, ticks, rows, line }) {
     const box = html(parent, "section", { "aria-label": name });
-    html(box, "h4", {}, name);
+    html(box, "div", { class: "name" }, name);
     const { units } = this.spec;
     const far = scale && ((v) => clamp(Math.log(v / scale[0]) / Math.log(scale[1] / scale[0]), 0, 1));
     const left = (v) => ({ style: `left:${px(100 * far(v))}%` });
