@@ -13,6 +13,8 @@ import pytest
 
 from moe_lib.course import exercise, gradebook, progress_file
 from moe_lib.course.exercises import chapters, exercises, find, tasks
+from sources import CHAPTERS, chapter_names
+from teaching import exercises_table
 
 NAME, WRONG = next(iter(find("01.4").mistakes.items()))
 
@@ -181,3 +183,14 @@ def test_what_is_no_notebook_is_told_by_the_command(tmp_path):
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith(f"{file} did not run to its end: ")
     assert len(io.StringIO(done.stderr).readlines()) == 1
+
+
+def test_the_teachers_page_has_every_exercise_and_every_chapter():
+    lines = [line for line in exercises_table().splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    every = [task for chapter in chapters() for task in tasks(chapter)]
+    assert [row[:2] for row in rows] == [[task.id, task.title] for task in every]
+    assert {line.count("|") for line in lines} == {7}
+    page = (CHAPTERS / "teaching.md").read_text("utf-8")
+    assert page.count("@EXERCISES@") == 1
+    assert all(f"({name}.ipynb)" in page for name in chapter_names())
