@@ -66,11 +66,11 @@ def refuse_another(
     """
     pairs = {
         "model": (_shapes(state["model"]), _shapes(model.state_dict())),
-        "optimizer": (_groups(state["optimizer"]), _groups(optimizer.state_dict())),
         "scheduler": tuple(
             {"scheduler": sorted(one or [])}
             for one in (state["scheduler"], scheduler and scheduler.state_dict())
         ),
+        "optimizer": (_groups(state["optimizer"]), _groups(optimizer.state_dict())),
     }
     for what, (there, here) in pairs.items():
         for name in [*there, *here]:

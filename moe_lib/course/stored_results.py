@@ -162,9 +162,9 @@ def read(path: Path, item: Measurement) -> dict[str, Any]:
         data = json.loads(path.read_text("utf-8"))
         body = {key: value for key, value in data.items() if key != "digest"}
         genuine = data["digest"] == digest(body)
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError) as e:
         raise ResultsError(
-            f"{item.name} cannot be read ({error!r:.60}): run {item.command}"
+            f"{item.name} cannot be read ({e!r:.60}): run {item.command}"
         ) from None
     if not genuine:
         raise ResultsError(
