@@ -30,7 +30,8 @@ class Table:
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """An HTML table of escaped cells: columns of numbers to the right, words left.
 
-    Numbers do not break over lines, not at their ``±`` either. An empty head is no head.
+    Numbers do not break over lines, not at their ``±`` either. An empty head is a
+    plain cell: a screen reader would read it out with each cell below.
     """
     columns = list(zip(*rows, strict=True))
     sides = ["right" if all(map(NUMBER.match, c)) else "left" for c in columns]
