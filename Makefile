@@ -61,12 +61,13 @@ notebooks: $(VENV)/ready ## execute chapters/*.py into chapters/*.ipynb (ONLY=NA
 book: $(VENV)/ready ## build the site into build/book
 	PATH="$(CURDIR)/$(BIN):$$PATH" mdbook build
 	$(BIN)/python tools/api.py build/book/api
-	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__ progress.json* my_work
+	@cd build/book && rm -rf .ipynb_checkpoints .ruff_cache ruff.toml __pycache__ progress.json* leaderboard.json* my_work
 	@echo "open build/book/index.html"
 
-lint: $(VENV)/ready ## ruff
+lint: $(VENV)/ready ## ruff, and the spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/typos
 
 format: $(VENV)/ready ## ruff, mending what it can
 	$(BIN)/ruff check --fix .
