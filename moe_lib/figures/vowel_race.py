@@ -57,7 +57,13 @@ def step_size_figure(results: Mapping[float, Sequence[RaceResult]]) -> go.Figure
     fig = figure(
         alt="Epochs to the error of 0.08 against the step size, a line per system: "
         + "; ".join(
-            f"{r.system.name} needs {r.epochs.nanmean():.0f} at step {lr:g}"
+            f"{r.system.name} "
+            + (
+                "never arrives"
+                if r.epochs.isnan().all()
+                else f"needs {r.epochs.nanmean():.0f}"
+            )
+            + f" at step {lr:g}"
             for lr, row in results.items()
             for r in row
         ),
