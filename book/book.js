@@ -93,17 +93,10 @@
     if (sliders.length || updatemenus.length) controls(place, updatemenus, sliders);
   }
 
-  // What mdBook's page does not give to who has keys alone.
-  function keys() {
-    const toggle = document.getElementById("mdbook-sidebar-toggle");
-    toggle.tabIndex = 0;
-    toggle.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      toggle.click();
-    });
+  // Wide tables and formulas scroll by the arrow keys.
+  function scrolling() {
     for (const box of document.querySelectorAll("main :is(.output, .formula, .table-wrapper)"))
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; // arrows scroll it
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
 
   async function draw(element) {
@@ -119,7 +112,7 @@
   }
 
   function start() {
-    keys();
+    scrolling();
     name();
     const near = new IntersectionObserver(
       (entries) => {
@@ -143,12 +136,24 @@
     });
   }
 
-  // What mdBook's page does not tell a screen reader.
+  // What mdBook's page does not tell a screen reader, and a button that Tab reaches.
   function name() {
-    const toggle = document.getElementById("mdbook-sidebar-toggle");
-    toggle?.setAttribute("role", "button");
     document.getElementById("mdbook-menu-bar")?.setAttribute("role", "banner");
     document.querySelector(".menu-title")?.setAttribute("role", "none");
+    const label = document.getElementById("mdbook-sidebar-toggle");
+    const box = document.getElementById("mdbook-sidebar-toggle-anchor");
+    if (!label || !box) return;
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: label.className, title: label.title });
+    button.setAttribute("aria-label", label.title);
+    button.setAttribute("aria-controls", "mdbook-sidebar");
+    button.append(...label.childNodes);
+    button.addEventListener("click", () => box.click());
+    const tell = () => button.setAttribute("aria-expanded", box.checked);
+    box.addEventListener("change", tell);
+    tell();
+    label.replaceWith(button);
+    button.id = label.id;
   }
 
   // Paper is white: a dark theme is put aside while it is printed.

@@ -17,40 +17,6 @@ THEMES = pytest.mark.parametrize("theme", ["light", "navy"])
 WIDTHS = pytest.mark.parametrize("width", [1200, 390])
 
 
-@pytest.fixture
-def visit(browser, book):
-    """``visit(name, theme, width)`` opens a chapter; no page may report trouble."""
-    troubles: list[str] = []
-    contexts = []
-
-    def open_page(name: str, theme: str = "light", width: int = 1200):
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "console",
-            lambda line: line.type == "error" and troubles.append(line.text),
-        )
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((book.url, "data:", "blob:"))
-                or troubles.append(f"request to {request.url}")
-            ),
-        )
-        page.weights = []
-        page.on("response", lambda answer: page.weights.append(len(answer.body())))
-        page.goto(f"{book.url}/{name}.html")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not troubles
-
-
 def draw_all(page) -> None:
     """Bring every live output near the screen, and wait until it is drawn."""
     for element in page.locator(".live").all():
