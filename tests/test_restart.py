@@ -17,7 +17,7 @@ from sources import CHAPTERS, ROOT
 from tidy import comparable
 
 #: Quick chapters, and after which shares of their cells the kernel is restarted.
-RESTARTS = {"00_start_here": (0.3, 0.7), "02b_what_experts_cost": (0.4,)}
+RESTARTS = {"00_start_here": (0.5,), "02b_what_experts_cost": (0.4,)}
 
 
 def run(notebook, cells: int, folder) -> list[str]:
