@@ -54,7 +54,7 @@ def read(file: Path, name: str) -> Student:
     try:
         if not file.exists():
             raise FileNotFoundError("there is no such file")
-        return Student(name, progress_file._entries(file))
+        return Student(name, progress_file.load(file))
     except (OSError, ValueError) as error:
         return Student(name, {}, f"{file} cannot be read: {error}")
 

@@ -153,17 +153,6 @@ def stability_of(run: SwitchRun) -> dict[str, Tensor]:
     return found
 
 
-def at_rate(columns: Columns, lr: float) -> dict[str, dict[str, Tensor]]:
-    """Such as "z 0.001" -> name -> column, of the runs at one learning rate."""
-    prefix = f"{lr:g}, "
-    runs: dict[str, dict[str, Tensor]] = {}
-    for column in columns.keys():
-        if column.startswith(prefix):
-            kind, what = column.removeprefix(prefix).split(": ")
-            runs.setdefault(kind, {})[what] = columns[column]
-    return runs
-
-
 PRECISION = Measurement(
     "04b-precision",
     "Switch's table 2 in small: float32, bfloat16, and float32 in the router alone",

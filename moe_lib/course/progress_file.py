@@ -71,7 +71,8 @@ def record(verdict: Verdict) -> str:
     return kept_file.change(file, _entries_of, edit, "your progress")
 
 
-def _entries(file: Path) -> Entries:
+def load(file: Path) -> Entries:
+    """Entries by exercise id of one file, {} without one; ValueError if unreadable."""
     return kept_file.load(file, _entries_of)
 
 

@@ -1,26 +1,12 @@
-"""Greedy writing: always the likeliest token. All is computed anew for each one."""
+"""Greedy translation: always the likeliest token, all computed anew for each."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from moe_lib.models.transformer import EncoderDecoder
 from moe_lib.running import evaluating
-
-
-def continue_text(model: nn.Module, tokens: Tensor, steps: int) -> Tensor:
-    """``tokens`` ``[B, L]`` and ``steps`` more, ``[B, L + steps]``.
-
-    Args:
-        model: ``model(tokens)`` gives logits ``[B, L, V]`` first, as `TransformerLM`
-            and `LSTMLanguageModel` do.
-    """
-    with evaluating(model):
-        for _ in range(steps):
-            logits, _ = model(tokens)
-            tokens = torch.cat([tokens, logits[:, -1:].argmax(dim=-1)], dim=1)
-    return tokens
 
 
 def translate(

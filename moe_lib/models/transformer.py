@@ -70,47 +70,6 @@ class TransformerLM(nn.Module):
         return self.stack(self.tokens.embed(tokens), token_mask, ids)
 
 
-class TransformerClassifier(nn.Module):
-    """An encoder whose outputs are averaged: one answer per sequence.
-
-    Args:
-        num_classes: how many answers there are.
-        The rest: as for `TransformerLM`.
-    """
-
-    def __init__(
-        self,
-        vocabulary: int,
-        num_classes: int,
-        d_model: int,
-        num_heads: int,
-        num_layers: int,
-        make_ffn: MakeFFN,
-        *,
-        max_length: int,
-        byte_width: int | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.tokens = Tokens(vocabulary, d_model, max_length, byte_width)
-        self.stack = Stack(
-            d_model, num_heads, num_layers, make_ffn, causal=False, dropout=dropout
-        )
-        self.classify = nn.Linear(d_model, num_classes)
-
-    def forward(
-        self, tokens: Tensor, token_mask: Tensor | None = None
-    ) -> tuple[Tensor, list[Routing]]:
-        """As `TransformerLM`, but the logits are ``[B, num_classes]``."""
-        h, routings = self.stack(self.tokens.embed(tokens), token_mask, tokens)
-        if token_mask is None:
-            mean = h.mean(dim=1)
-        else:
-            real = token_mask.unsqueeze(2)
-            mean = h.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
-        return self.classify(mean.to(h.dtype)), routings
-
-
 class EncoderDecoder(nn.Module):
     """Sequence to sequence, as for translation; one table of tokens for both sides.
 

@@ -109,14 +109,6 @@ def test_table_2_stands_beside_ours():
     )  # fmt: skip
 
 
-def test_the_runs_at_one_rate_are_found():
-    columns = z_columns(GOOD, BAD)
-    runs = long.at_rate(columns, 0.1)
-    assert list(runs) == ["z 0", "z 0.001", "z 0.01"]
-    assert set(runs["z 0"]) == {*GOOD, "jump", "flipped"}
-    assert runs["z 0.01"]["lse"] is columns["0.1, z 0.01: lse"]
-
-
 def test_cited_claims_cite():
     assert {c.verdict for c in claims.cited_claims()} == {"cited only"}
 

@@ -9,7 +9,6 @@ from moe_lib.models.lookup_net import LookupNet
 from moe_lib.models.lstm_lm import LSTMLanguageModel
 from moe_lib.models.transformer import (
     EncoderDecoder,
-    TransformerClassifier,
     TransformerLM,
 )
 from moe_lib.models.window_mlp import WindowMLP
@@ -63,10 +62,6 @@ MODELS = {
         lambda ffn: TransformerLM(
             VOCABULARY, *SHAPE, ffn, max_length=8, causal=False, dropout=0.1
         ),
-        masked,
-    ),
-    "classifier": (
-        lambda ffn: TransformerClassifier(VOCABULARY, 5, *SHAPE, ffn, max_length=8),
         masked,
     ),
     "encoder_decoder": (
