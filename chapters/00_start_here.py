@@ -196,6 +196,12 @@ assert routing.kept.sum() == routing.tokens_per_expert.sum()
 # half on two CPU cores. `start("full")` takes more seeds and more steps, on the
 # GPU if there is one.
 #
+# **Your numbers.** Everything is seeded: run a chapter twice, and all printed
+# numbers are the same, seconds aside. Another processor changes last digits.
+# Another version of Python or torch changes trained results, first of all since
+# one kind of text is your Python's own source: about as much as another seed
+# does, which tables show as ±. A verdict that was close may then turn.
+#
 # **On Colab** click the badge at the top of a chapter. The first cell installs
 # `moe_lib` and leaves Colab's own torch alone.
 #
