@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
+OLDEST := .venv-oldest
 PYTEST := $(BIN)/pytest -q -p no:cacheprovider
 NOTEBOOKS := $(wildcard chapters/[0-9]*.ipynb)
 PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
@@ -19,7 +20,7 @@ PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
 LAB_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab update test $(PARTS) test-colab notebooks book lint format clean
+.PHONY: help lab update test $(PARTS) test-colab test-oldest notebooks book lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -55,6 +56,12 @@ test-book: $(VENV)/ready
 test-colab: $(COLAB)/ready ## run every notebook alone, with Colab's versions
 	$(COLAB)/bin/python tools/colab_check.py
 
+# Most of it is torch with CUDA: gigabytes on Linux. TORCH=2.13.0 takes another one.
+test-oldest: $(OLDEST)/ready ## library and two notebooks with the oldest versions admitted
+	$(OLDEST)/bin/pytest -q -p no:cacheprovider tests --ignore=tests/browser --ignore=tests/book
+	$(OLDEST)/bin/pytest -q -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with=nbval.cfg chapters/00_start_here.ipynb chapters/04_switch.ipynb
+
 notebooks: $(VENV)/ready ## execute chapters/*.py into chapters/*.ipynb (ONLY=NAME for one)
 	$(BIN)/python tools/notebooks.py $(ONLY)
 
@@ -74,7 +81,7 @@ format: $(VENV)/ready ## ruff, mending what it can
 	$(BIN)/ruff format .
 
 clean: ## remove what was built (not the notebooks)
-	rm -rf build $(VENV) $(COLAB) chapters/assets .pytest_cache .ruff_cache .hypothesis
+	rm -rf build $(VENV) $(COLAB) $(OLDEST) chapters/assets .pytest_cache .ruff_cache .hypothesis
 
 define need-python
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -94,4 +101,15 @@ $(COLAB)/ready: tools/colab-requirements.txt
 	@test -x $(COLAB)/bin/python || $(PYTHON) -m venv $(COLAB)
 	@echo "installing Colab's versions into $(COLAB)"
 	@$(COLAB)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+# The lower bounds of pyproject.toml, then the newest tools for testing around them.
+$(OLDEST)/ready: pyproject.toml
+	$(need-python)
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@echo "installing the oldest versions into $(OLDEST)"
+	@$(OLDEST)/bin/python -m pip install -q --disable-pip-version-check uv
+	@$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python --resolution lowest-direct \
+		$(if $(TORCH),torch==$(TORCH)) -e '.[lab]'
+	@$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python -e '.[lab,test,notebooks,book]'
 	@touch $@

@@ -128,10 +128,9 @@ class Experts(nn.Module):
     def compute_dtype(self, x: Tensor) -> torch.dtype:
         """The dtype of the products: that of ``x``, or autocast's."""
         kind = x.device.type
-        known = torch.amp.is_autocast_available(kind)  # not for meta
-        if known and torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-            return torch.get_autocast_dtype(kind)
-        return x.dtype
+        if x.is_meta or x.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+            return x.dtype
+        return torch.get_autocast_dtype(kind)
 
     def _cast(self, x: Tensor) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         dtype = self.compute_dtype(x)
