@@ -193,8 +193,9 @@ assert routing.kept.sum() == routing.tokens_per_expert.sum()
 # what was learnt is kept, the next cell works, and `run` goes on from there.
 #
 # **Profiles.** The *quick* profile runs each chapter in at most a minute and a
-# half on two CPU cores. `start("full")` takes more seeds and more steps, on the
-# GPU if there is one.
+# half on two CPU cores. `start("full")` takes more seeds and more steps. The
+# chapters' models are small and stay on the processor; where there is a GPU,
+# `course.device` names it for what you try yourself.
 #
 # **Your numbers.** Everything is seeded: run a chapter twice, and all printed
 # numbers are the same, seconds aside. Another processor changes last digits.
