@@ -16,6 +16,7 @@ from moe_lib.figures.drawing import box, canvas, path
 from moe_lib.figures.palette import colour, letter
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import faded
+from moe_lib.figures.words import counted
 
 WIDTH, LINE = 42, 40  # bytes in a line, as many as a phone shows; px from line to line
 HEAD = 0.7  # of a line: room for the name of a domain
@@ -163,9 +164,10 @@ def _alt(placed: Placed, starts: Sequence[int], count: int) -> str:
     told = []
     for name, start in zip(placed.domains, starts, strict=True):
         first = placed.first[start : start + count]
-        busiest = first.bincount().topk(2).indices.tolist()
+        experts, served = first.unique(return_counts=True)
+        busiest = experts[served.argsort(descending=True, stable=True)[:2]].tolist()
         letters = " and ".join(letter(e) for e in busiest)
-        told.append(f"{name}: {len(first.unique())} experts, most often {letters}")
+        told.append(f"{name}: {counted(len(experts), 'expert')}, most often {letters}")
     return (
         f"{count} bytes of held-out text of each domain, tinted by the expert of the"
         f" largest weight. {'; '.join(told)}."

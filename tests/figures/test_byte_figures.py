@@ -39,6 +39,11 @@ def test_every_byte_has_its_place_and_every_run_its_letter(theme):
     assert len(fig.layout.shapes) == 2 and fig.to_json()
 
 
+def test_one_expert_may_have_it_all():
+    fig = byte_text(placed_by(lambda byte, domain: byte < 0), stretch=2, lines=2)
+    assert "Python: 1 expert, most often" in fig.layout.meta["alt"]
+
+
 def test_text_with_gaps_is_refused():
     whole = every_byte()
     some = Placed(whole.context[::4], whole.following[::4], whole.domain[::4],
