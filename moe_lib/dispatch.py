@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moe_lib.devices import multiplies_bfloat16
 from moe_lib.experts import Experts
 from moe_lib.feed_forward_padded import buffer_lengths
 from moe_lib.routing import Routing
@@ -136,7 +137,8 @@ def choose_backend(x: Tensor, routing: Routing, experts: Experts) -> str:
     widths = experts.d_model, experts.d_ff
     aligned = all(width * dtype.itemsize % 16 == 0 for width in widths)
     if x.device.type != "cpu":
-        fast = dtype == torch.bfloat16 and aligned and _has_grouped_kernel(x.device)
+        fast = x.device.type != "cuda" or multiplies_bfloat16(x.device)
+        fast = fast and dtype == torch.bfloat16 and aligned
         return "grouped" if fast else "blocks"
     rows, num_experts = routing.token_index.numel(), routing.num_experts
     if torch.get_num_threads() > 1:
@@ -145,7 +147,3 @@ def choose_backend(x: Tensor, routing: Routing, experts: Experts) -> str:
         return "padded" if few and slots <= 1.5 * rows else "segments"
     few = rows < FEW_ROWS * num_experts
     return "grouped" if few and aligned and dtype != torch.float64 else "segments"
-
-
-def _has_grouped_kernel(device: torch.device) -> bool:
-    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)

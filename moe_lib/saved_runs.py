@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from moe_lib.locking import locked
+
+if TYPE_CHECKING:
+    from moe_lib.training import Trainer
 
 PARTS = {"model", "optimizer", "scheduler", "generator", "modules_randomness", "step",
          "records", "snapshots"}  # fmt: skip
@@ -41,29 +43,39 @@ def read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path} does not exist: save a run there first")
     try:
-        state = torch.load(path, weights_only=True)
-        whole = state.keys() == PARTS
+        file = path.open("rb")
+    except OSError as error:  # a folder, or a file of somebody else
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    try:
+        with file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        strange = sorted(PARTS ^ state.keys())
     except Exception:  # of many kinds, according to where the file breaks off
-        whole = False
-    if not whole:
         raise ValueError(
             f"{path} is broken or no file of Trainer.save: load another, or train and"
             " save again"
+        ) from None
+    if strange:
+        raise ValueError(
+            f"{path} is of another edition, or no file of Trainer.save (only there or"
+            f" only here: {', '.join(map(str, strange))}): train and save again"
         )
     return state
 
 
-def refuse_another(
-    state: dict[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    path: str | Path,
-) -> None:
-    """Raise ValueError where the state is not of such a model, optimiser and scheduler.
+def refuse_another(state: dict[str, Any], trainer: Trainer, path: str | Path) -> None:
+    """Raise ValueError where the state is of another model, optimiser, scheduler or
+    kind of device than the trainer's.
 
     torch itself would have changed half of them before it complains.
     """
+    if len(state["generator"]) != len(trainer.generator.get_state()):
+        raise ValueError(
+            f"{path} was not saved on a {trainer.device.type}: random numbers go on"
+            " only on the kind of device where they began; build the model there"
+        )
+    model, optimizer = trainer.model, trainer.optimizer
+    scheduler = trainer.scheduler
     pairs = {
         "model": (_shapes(state["model"]), _shapes(model.state_dict())),
         "scheduler": tuple(

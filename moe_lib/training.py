@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from moe_lib import saved_runs
 from moe_lib.checks import require_count
+from moe_lib.devices import mixed_precision
 from moe_lib.randomness import ModulesRandomness
 from moe_lib.running import deferred_interrupt, progress
 
@@ -22,7 +23,8 @@ class Trainer:
     """Minimise ``objective(model, generator)``; stop, look, and go on as you like.
 
     Args:
-        model: any module; it is trained in place.
+        model: any module; it is trained in place, and where it is now. On a GPU that
+            multiplies bf16 the objective runs in mixed precision.
         objective: returns the loss (0-d), or ``(loss, metrics)`` with tensors to
             record each step. Draw random numbers from the generator that it is given,
             never from a fresh one: then a resumed run repeats an uninterrupted one
@@ -41,6 +43,7 @@ class Trainer:
     Attributes:
         step: steps done. history: name -> ``[steps, ...]`` tensor on the CPU.
         snapshots: step -> state dict. interrupted: whether Ctrl-C ended the last run.
+        device: where it trains.
     """
 
     def __init__(
@@ -59,9 +62,9 @@ class Trainer:
             raise ValueError(f"clip_norm={clip_norm}: give a positive number, or None")
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.scheduler, self.clip_norm = scheduler, clip_norm
-        device = next(model.parameters()).device
-        self.generator = torch.Generator(device=device).manual_seed(seed)
-        self.modules_randomness = ModulesRandomness(device, seed)
+        self.device = next(model.parameters()).device
+        self.generator = torch.Generator(device=self.device).manual_seed(seed)
+        self.modules_randomness = ModulesRandomness(self.device, seed)
         self.label, self.keep = label, frozenset(keep)
         self.step, self.interrupted = 0, False
         self.snapshots: dict[int, dict[str, Tensor]] = {}
@@ -72,7 +75,11 @@ class Trainer:
         self._snapshot_if_due()
 
     def run(
-        self, steps: int, *, until: Callable[[Metrics], bool] | None = None
+        self,
+        steps: int,
+        *,
+        until: Callable[[Metrics], bool] | None = None,
+        whole: bool = False,
     ) -> Trainer:
         """Train up to step ``steps`` in all, and return the trainer.
 
@@ -81,8 +88,10 @@ class Trainer:
 
         Args:
             until: given the step's metrics ("loss" among them), ends the run early.
+            whole: half of it is of no use, it would mislead where runs are compared.
 
         Raises:
+            KeyboardInterrupt: Ctrl-C, where the run is of use only as a whole.
             ValueError: the loss is NaN or infinite (the model keeps the last good
                 step's weights), or ``steps`` is not a whole number.
         """
@@ -103,10 +112,10 @@ class Trainer:
                     self.interrupted = True
                     break
         if self.interrupted:
-            print(
-                f"{self.label}: stopped by you at step {self.step} of {steps}."
-                " What was learnt is kept; run(...) again goes on from here."
-            )
+            told = f"{self.label}: stopped by you at step {self.step} of {steps}."
+            if whole:
+                raise KeyboardInterrupt(f"{told} Run this cell again before the next.")
+            print(f"{told} What was learnt is kept; run(...) again goes on from here.")
         return self
 
     @property
@@ -140,13 +149,11 @@ class Trainer:
         """Take up a run saved by `save`: the next `run` repeats it bit for bit.
 
         Raises:
-            ValueError: no such file, a broken one, or one of another model, optimiser
-                or scheduler; the trainer is as it was.
+            ValueError: no such file, a broken one, or one of another model, optimiser,
+                scheduler or kind of device; the trainer is as it was.
         """
         state = saved_runs.read(Path(path))
-        saved_runs.refuse_another(
-            state, self.model, self.optimizer, self.scheduler, path
-        )
+        saved_runs.refuse_another(state, self, path)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
@@ -159,7 +166,8 @@ class Trainer:
         return self
 
     def _one_step(self) -> Metrics:
-        answer = self.objective(self.model, self.generator)
+        with mixed_precision(self.device):
+            answer = self.objective(self.model, self.generator)
         loss, metrics = answer if isinstance(answer, tuple) else (answer, {})
         if not bool(torch.isfinite(loss)):
             raise ValueError(

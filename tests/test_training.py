@@ -49,6 +49,14 @@ def test_interrupt_keeps_what_was_learnt_and_resume_is_bit_equal(capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_where_half_a_run_is_of_no_use_the_cell_ends(capsys):
+    stopped = make(interrupt_at=15)
+    with pytest.raises(KeyboardInterrupt, match=r"step 15 of 40\. Run this cell"):
+        stopped.run(40, whole=True)
+    assert same(stopped.run(40, whole=True), make().run(40))
+    assert capsys.readouterr().out == ""
+
+
 def test_a_second_interrupt_breaks_in():
     trainer = make()
 

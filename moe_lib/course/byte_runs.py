@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from moe_lib.course.byte_setup import Setup
 from moe_lib.course.placed import place
+from moe_lib.course.racing import Racer
 from moe_lib.data.domain_text import DomainText
 from moe_lib.language_modelling import (
     AuxiliaryLosses,
@@ -64,6 +64,7 @@ def train_bytes(
     make_router: Callable[[], nn.Module] | None = None,
     losses: AuxiliaryLosses | None = None,
     label: str | None = None,
+    device: torch.device | str = "cpu",
 ) -> ByteRun:
     """Train one model; the same seed gives the same start and the same batches.
 
@@ -71,6 +72,7 @@ def train_bytes(
         make_router: builds another router than the setup's.
         losses: others than importance and load loss with the setup's coefficients.
         label: shown beside the progress bar.
+        device: where to train; text and trained model are on the CPU.
 
     Raises:
         KeyboardInterrupt: after the step in hand; so a loop of runs ends as well.
@@ -81,14 +83,14 @@ def train_bytes(
         losses |= {load_loss: setup.w_load} if setup.noise else {}  # it needs noise
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = setup.build(make_router)
+        model = setup.build(make_router).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
     )
     run = Trainer(
         model,
         language_model_objective(
-            replace(text, train=text.train[:, : setup.train_bytes].contiguous()),
+            learnt_from(setup, text).to(device),
             span,
             setup.tokens // span.predicted,
             losses,
@@ -99,11 +101,8 @@ def train_bytes(
         seed=seed,
         label=label or f"{setup.name}, seed {seed}",
     )
-    began = time.process_time()
-    run.run(setup.steps)
-    seconds = time.process_time() - began
-    if run.interrupted:
-        raise KeyboardInterrupt  # half a run, compared with whole ones, misleads
+    racer = Racer(run)
+    racer.go_on(setup.steps)
     dense = setup.num_experts == 1
     return ByteRun(
         setup,
@@ -112,9 +111,14 @@ def train_bytes(
         heldout_bits=evaluate(model, text, span).mean().item(),
         curve=run.history["bits_per_byte"],
         demand=torch.ones(run.step, 1) if dense else run.history["demand"][:, 0],
-        seconds=seconds,
+        seconds=racer.seconds,
         **({} if dense else balance(place(model, setup, text, every=4).routing)),
     )
+
+
+def learnt_from(setup: Setup, text: DomainText) -> DomainText:
+    """The text with no more to learn from than the setup says."""
+    return replace(text, train=text.train[:, : setup.train_bytes].contiguous())
 
 
 def balance(routing: Routing) -> dict[str, float]:
@@ -129,6 +133,5 @@ def balance(routing: Routing) -> dict[str, float]:
 
 def training_bits(run: ByteRun, text: DomainText) -> float:
     """Bits per byte on the text that the run learnt from, measured as held-out is."""
-    learnt = text.train[:, : run.setup.train_bytes].contiguous()
-    same = replace(text, heldout=learnt)
+    same = replace(text, heldout=learnt_from(run.setup, text).train)
     return evaluate(run.model, same, run.setup.span).mean().item()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 
 from moe_lib.checks import require_choice
 from moe_lib.course.lookup_setup import Setup
+from moe_lib.course.racing import Racer
 from moe_lib.data.lookup import Facts, Lookup
 from moe_lib.language_modelling import auxiliary_losses
 from moe_lib.losses import load_balancing_loss
@@ -95,14 +95,11 @@ def train_lookup(setup: Setup, data: Lookup, seed: int = 0) -> LookupRun:
         seed=seed,
         label=f"{setup.arm}, seed {seed}",
     )
-    began = time.process_time()
-    run.run(setup.steps)
-    seconds = time.process_time() - began
-    if run.interrupted:
-        raise KeyboardInterrupt  # half a run, compared with whole ones, misleads
+    racer = Racer(run)
+    racer.go_on(setup.steps)
     seen, unseen = (_right(model, facts) for facts in (data.seen, data.unseen))
     curve = run.history["nats"]
-    return LookupRun(setup, seed, data, model, seen, unseen, curve, seconds)
+    return LookupRun(setup, seed, data, model, seen, unseen, curve, racer.seconds)
 
 
 def new_model(setup: Setup, data: Lookup, seed: int) -> LookupNet:

@@ -54,6 +54,7 @@ def enter_race(
     each: float = 2,
     losses: AuxiliaryLosses | None = None,
     name: str = "yours",
+    device: torch.device | str = "cpu",
 ) -> Score:
     """Train the reader's router as the others were, and put it among them.
 
@@ -66,6 +67,7 @@ def enter_race(
         each: experts of a token on average: 2 of 32 narrow ones, 1 of 16.
         losses: of a routing -> coefficient; None: the balancing loss of top-2.
         name: on the board.
+        device: where to train, as the others were.
 
     Returns:
         What the cell shows. An entry that keeps to the rules passes, wherever it ends.
@@ -94,7 +96,7 @@ def enter_race(
         mine = train_in_turns(
             {name: setup}, text, seed, runs["Switch"].steps,
             judge=load_judge(text, setup.masked), make_routers={name: make},
-            losses={name: losses},
+            losses={name: losses}, device=device,
         )  # fmt: skip
         model, inputs = mine[name].model, heldout_batch(text, setup.masked)
         untaught = _untaught(router := _router(mine[name]))

@@ -60,15 +60,19 @@ def run_race(
     text: DomainText,
     seed: int = 0,
     checkpoints: Sequence[int] | None = None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> dict[str, SwitchRun]:
     """Train all side by side on the same batches; ``more`` has what `load_judge` finds.
+
+    The arguments are those of `train_in_turns`.
 
     Raises:
         KeyboardInterrupt: after the step in hand.
     """
     masked = next(iter(setups.values())).masked
     judge = load_judge(text, masked)
-    return train_in_turns(setups, text, seed, checkpoints, judge=judge)
+    return train_in_turns(setups, text, seed, checkpoints, judge=judge, device=device)
 
 
 def race_columns(runs: Mapping[str, SwitchRun]) -> dict[str, Tensor]:

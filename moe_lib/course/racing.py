@@ -1,6 +1,7 @@
 """Models that train in turns and are judged at the same steps.
 
-Whatever else the machine does then slows all of them alike.
+Whatever else the machine does then slows all of them alike. A model may train on a
+GPU; in between it is on the CPU, where everybody looks at it.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ class Racer:
     """A model on its way: a trainer, a stopwatch, and what was found so far.
 
     Args:
-        trainer: trains it.
+        trainer: trains it, where its model is now.
         judge: what is known of the model now, name -> tensor of the same shape each
             time.
 
     Attributes:
-        seconds: processor time of the training so far, judging left out.
+        seconds: of the training so far, judging left out; processor time, on a GPU
+            time as such.
     """
 
     def __init__(
-        self, trainer: Trainer, judge: Callable[[], dict[str, Tensor]]
+        self, trainer: Trainer, judge: Callable[[], dict[str, Tensor]] = dict
     ) -> None:
         self.trainer, self._judge = trainer, judge
+        self._clock = (
+            time.process_time if trainer.device.type == "cpu" else time.perf_counter
+        )
+        trainer.model.cpu()
         self.seconds = 0.0
         self._judged: list[dict[str, Tensor]] = []
 
@@ -38,14 +44,15 @@ class Racer:
         """Train up to step ``step`` in all.
 
         Raises:
-            KeyboardInterrupt: after the step in hand; half a run, compared with whole
-                ones, misleads.
+            KeyboardInterrupt: after the step in hand.
         """
-        began = time.process_time()
-        self.trainer.run(step)
-        self.seconds += time.process_time() - began
-        if self.trainer.interrupted:
-            raise KeyboardInterrupt
+        self.trainer.model.to(self.trainer.device)
+        began = self._clock()
+        try:
+            self.trainer.run(step, whole=True)
+        finally:
+            self.seconds += self._clock() - began
+            self.trainer.model.cpu()
 
     def judge(self) -> None:
         """Keep what is known now."""

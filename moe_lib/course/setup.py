@@ -9,6 +9,8 @@ from typing import Literal
 
 import torch
 
+from moe_lib.devices import best_device
+
 PROFILES = ("quick", "full")
 
 
@@ -16,8 +18,9 @@ PROFILES = ("quick", "full")
 class Course:
     """How this reader runs the course.
 
-    device: where the larger models go. profile: "quick" fits in a chapter's 90
-    seconds on two CPU cores; "full" takes the time that the text states.
+    device: where the chapters train their language models; what is smaller, or only
+    looks at a trained model, stays on the processor. profile: "quick" fits in a
+    chapter's 90 seconds on two CPU cores; "full" takes the time that the text states.
     """
 
     device: torch.device
@@ -32,14 +35,20 @@ class Course:
         return f"course set up, profile {self.profile!r}"
 
 
-def start(profile: str | None = None) -> Course:
+def start(
+    profile: str | None = None, *, device: torch.device | str | None = None
+) -> Course:
     """Set up a chapter; give "full" here, or set MOE_LIB_PROFILE=full, for long runs.
 
     Small tensors are slower on two threads than on one, so torch is told to use one
     unless OMP_NUM_THREADS says otherwise.
 
+    Args:
+        device: where to train; None: a GPU that works if there is one, else "cpu".
+
     Raises:
         ValueError: an unknown profile name.
+        RuntimeError: no such device.
     """
     if profile is None:
         profile = os.environ.get("MOE_LIB_PROFILE", "quick")
@@ -49,7 +58,7 @@ def start(profile: str | None = None) -> Course:
         )
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device) if device is not None else best_device()
     _enable_colab_widgets()
     return Course(device, profile)
 

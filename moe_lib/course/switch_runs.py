@@ -82,6 +82,7 @@ def switch_trainer(
     losses: AuxiliaryLosses | None = None,
     label: str | None = None,
     wrap: Callable[[Objective], Objective] = lambda objective: objective,
+    device: torch.device | str = "cpu",
 ) -> Trainer:
     """A trainer at step 0; the same seed gives the same start and the same batches.
 
@@ -92,18 +93,19 @@ def switch_trainer(
             coefficients.
         label: shown beside the progress bar.
         wrap: around the objective: autocast, for example.
+        device: where to train.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = setup.build(make_router)
         prepare(model)
-    model = model.to(text.train.device)
+    model = model.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
     )
     return Trainer(
         model,
-        wrap(objective_of(setup, text, losses)),
+        wrap(objective_of(setup, text.to(device), losses)),
         optimizer,
         scheduler=warmup_then_root(optimizer, setup.warmup),
         clip_norm=1.0,
@@ -123,6 +125,7 @@ def train_in_turns(
     prepare: Mapping[str, Prepare] | None = None,
     losses: Mapping[str, AuxiliaryLosses] | None = None,
     turn: int = 50,
+    device: torch.device | str = "cpu",
 ) -> dict[str, SwitchRun]:
     """Train models side by side, ``turn`` steps of one, then of the next.
 
@@ -133,6 +136,7 @@ def train_in_turns(
         make_routers: name -> builds another router than the setup's.
         prepare: name -> changes the new model before it is trained.
         losses: name -> others than the setup's.
+        device: where to train; text and judged models are on the CPU.
 
     Raises:
         KeyboardInterrupt: after the step in hand.
@@ -146,7 +150,7 @@ def train_in_turns(
 
     def racer(name: str, setup: Setup) -> Racer:
         own = {key: by_name[name] for key, by_name in others.items() if name in by_name}
-        trainer = switch_trainer(setup, text, seed, label=name, **own)
+        trainer = switch_trainer(setup, text, seed, label=name, device=device, **own)
         model = trainer.model
         return Racer(
             trainer,

@@ -57,11 +57,14 @@ def train_translation(
     seed: int = 0,
     checkpoints: Sequence[int] | None = None,
     label: str | None = None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> TranslationRun:
-    """Train one model; by default it is judged at the end only."""
+    """Train one model on ``device``; by default it is judged at the end only."""
     label = label or ("dense" if setup.num_experts == 1 else "experts")
     marks = checkpoints or (setup.steps,)
-    return train_in_turns({label: setup}, data, seed, marks, setup.steps)[label]
+    runs = train_in_turns({label: setup}, data, seed, marks, setup.steps, device=device)
+    return runs[label]
 
 
 def train_in_turns(
@@ -70,6 +73,8 @@ def train_in_turns(
     seed: int,
     checkpoints: Sequence[int],
     turn: int = 50,
+    *,
+    device: torch.device | str = "cpu",
 ) -> dict[str, TranslationRun]:
     """Train models side by side, ``turn`` steps of one, then of the next.
 
@@ -77,11 +82,12 @@ def train_in_turns(
 
     Args:
         checkpoints: steps at which they are judged; the last one ends the run.
+        device: where to train; data and judged models are on the CPU.
 
     Raises:
         KeyboardInterrupt: after the step in hand.
     """
-    racers = {name: _racer(s, data, seed, name) for name, s in setups.items()}
+    racers = {name: _racer(s, data, seed, name, device) for name, s in setups.items()}
     race(racers, checkpoints, turn)
     return {
         name: TranslationRun(
@@ -92,17 +98,23 @@ def train_in_turns(
     }  # fmt: skip
 
 
-def _racer(setup: Setup, data: Translation, seed: int, label: str) -> Racer:
+def _racer(
+    setup: Setup,
+    data: Translation,
+    seed: int,
+    label: str,
+    device: torch.device | str,
+) -> Racer:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = setup.build(len(data.characters))
+        model = setup.build(len(data.characters)).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=setup.lr, betas=(0.9, 0.98), fused=True
     )
     trainer = Trainer(
         model,
         translation_objective(
-            data, setup.pairs, {load_balancing_loss: setup.w_balance}
+            data.to(device), setup.pairs, {load_balancing_loss: setup.w_balance}
         ),
         optimizer,
         scheduler=warmup_then_root(optimizer, setup.warmup),

@@ -1,5 +1,7 @@
 """Models in turns: the same as one after the other, each with its own stopwatch."""
 
+import signal
+
 import pytest
 import torch
 from torch import nn
@@ -34,11 +36,15 @@ def test_turns_and_checkpoints():
 
 def test_ctrl_c_ends_the_race(monkeypatch):
     one = racer(1, [])
-    monkeypatch.setattr(
-        one.trainer, "run", lambda steps: setattr(one.trainer, "interrupted", True)
-    )
+
+    def pressed(model, generator):
+        signal.raise_signal(signal.SIGINT)
+        return next(model.parameters()).sum()
+
+    monkeypatch.setattr(one.trainer, "objective", pressed)
     with pytest.raises(KeyboardInterrupt):
         race({"a": one}, (3,))
+    assert one.trainer.step == 1 and one.seconds > 0
 
 
 def test_bad_input():

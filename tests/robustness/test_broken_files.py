@@ -132,7 +132,17 @@ def test_a_truncated_run_is_refused(saved, share):
     saved.write_bytes(os.urandom(1000))
     assert "train and save again" in refusal(trainer(), saved)
     torch.save({"model": {}}, saved)
-    assert "no file of Trainer.save" in refusal(trainer(), saved)
+    assert "only here: generator, modules_randomness" in refusal(trainer(), saved)
+    saved.unlink()
+    saved.mkdir()
+    assert "cannot be read (Is a directory)" in refusal(trainer(), saved)
+
+
+def test_a_run_of_another_kind_of_device_is_refused(saved):
+    state = torch.load(saved)
+    state["generator"] = state["generator"][:16]  # a GPU's is that short
+    torch.save(state, saved)
+    assert "was not saved on a cpu: random numbers" in refusal(trainer(), saved)
 
 
 @pytest.mark.parametrize(
