@@ -75,7 +75,7 @@ def by_descent(
     name = f"{'Adam' if adam else 'gradient descent'}, step {lr:g}"
     rule = torch.optim.Adam if adam else torch.optim.SGD
     run = Trainer(trees, objective, rule(trees.parameters(), lr=lr), label=name)
-    run.run(steps)
+    run.run(steps, whole=True)
     with torch.no_grad():
         last = trees.each(lambda m, a, b: m(a, b), xs, ys)
     return Curves(name, torch.cat([run.history["value"], last[None]]))
@@ -145,4 +145,4 @@ def _back_propagation(
         return loss, {"error": relative(tests)}
 
     run = Trainer(nets, objective, rule(nets.parameters(), lr=lr), label=name)
-    return Curves(name, run.run(steps).history["error"])
+    return Curves(name, run.run(steps, whole=True).history["error"])

@@ -138,8 +138,7 @@ def fine_tune(
         seed=seed,
         label=task.name,
     )
-    if trainer.run(setting.steps).interrupted:
-        raise KeyboardInterrupt
+    trainer.run(setting.steps, whole=True)
     train, test = judge(model, task.train), judge(model, task.test)
     return FineTuned(model, train[0], test[0], train[1], test[1], trainer.history)
 

@@ -63,9 +63,10 @@ def interference(
 
         both = objective(torch.cat([a, b]), torch.cat([on_a, on_b]))
         adam = torch.optim.Adam(model.parameters(), lr=0.1)
-        trainer = Trainer(model, both, adam, label="both tasks").run(learn)
+        trainer = Trainer(model, both, adam, label="both tasks")
+        trainer.run(learn, whole=True)
         trainer.objective, trainer.label = objective(b, on_b - SCALE), "only task B"
-        return trainer.run(learn + relearn).history["a"][learn:]
+        return trainer.run(learn + relearn, whole=True).history["a"][learn:]
 
     def net() -> nn.Module:
         return BackpropNet(2, 4, 1, sigmoid=False)

@@ -100,7 +100,7 @@ def _train(make, loss, inputs, targets, steps, lr, label) -> Ensemble:
         return ensemble.each(loss, inputs, targets).sum()
 
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    Trainer(model, objective, optimizer, label=label).run(steps)
+    Trainer(model, objective, optimizer, label=label).run(steps, whole=True)
     return model
 
 

@@ -96,7 +96,9 @@ def race(
 
     optimizer = torch.optim.SGD(model.parameters(), lr=lr * factor)
     trainer = Trainer(model, objective, optimizer, label=system.name)
-    trainer.run(max_epochs, until=lambda metrics: not metrics["running"].any())
+    trainer.run(
+        max_epochs, until=lambda metrics: not metrics["running"].any(), whole=True
+    )
     running = trainer.history["running"]  # [epochs, S]
     epochs = running.sum(dim=0).double()
     epochs[running[-1]] = torch.nan

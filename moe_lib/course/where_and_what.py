@@ -75,7 +75,7 @@ def train_deep_mixture(
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     kind = "balanced" if balanced else "unbalanced"
     run = Trainer(model, objective, optimizer, seed=seed, label=f"{kind}, seed {seed}")
-    run.run(steps)
+    run.run(steps, whole=True)
     return measure(model, test, run.history["share"])
 
 

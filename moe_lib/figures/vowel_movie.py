@@ -37,16 +37,17 @@ def territory_scene(train: Vowels, runs: Mapping[str, Trainer], title: str) -> d
 
     Args:
         runs: name -> a trainer of an `AdaptiveMixture.linear` whose snapshots are to
-            be shown; all with the same snapshot steps, which become the slider.
+            be shown. The steps that all have become the slider: of a run that was
+            stopped there are fewer.
 
     Raises:
-        ValueError: no snapshots, or not the same steps in every run.
+        ValueError: no step has a snapshot in every run.
     """
-    steps = [sorted(run.snapshots) for run in runs.values()]
-    if not steps or not steps[0] or any(s != steps[0] for s in steps):
-        raise ValueError("runs have different or no snapshots: give all the same keep=")
+    steps = sorted(set.intersection(*(set(run.snapshots) for run in runs.values())))
+    if not steps:
+        raise ValueError("the runs have no snapshot in common: give all the same keep=")
     scaler = Scaler.of(train.formants)
-    states = [[*_states(train, scaler, run)] for run in runs.values()]
+    states = [[*_states(train, scaler, run, steps)] for run in runs.values()]
     num_experts = next(iter(runs.values())).model.router.num_experts
     legend = [
         {"shape": SHAPES[i], "hollow": i % 2 == 1, "color": "ink",
@@ -61,9 +62,9 @@ def territory_scene(train: Vowels, runs: Mapping[str, Trainer], title: str) -> d
         " border between its two vowels. Beside it, each expert's mean share.",
         "caption": "Tint: the gate's favourite, deeper where it is surer. Line: where"
         " an expert switches between its two vowels; dashed below a share of 5 %.",
-        "slider": {"label": "epoch", "values": [str(s) for s in steps[0]]},
+        "slider": {"label": "epoch", "values": [str(s) for s in steps]},
         "variants": {"label": "loss", "names": list(runs)},
-        "start": len(steps[0]) - 1,
+        "start": len(steps) - 1,
         "play": True,
         "panels": [
             {"title": "Who rules where", "weight": 2, "layers": [vowel_points(train)],
@@ -79,12 +80,12 @@ def territory_scene(train: Vowels, runs: Mapping[str, Trainer], title: str) -> d
     }  # fmt: skip
 
 
-def _states(train: Vowels, scaler: Scaler, run: Trainer):
-    model = _with(run.model, run.snapshots[max(run.snapshots)])
+def _states(train: Vowels, scaler: Scaler, run: Trainer, steps: list[int]):
+    model = _with(run.model, run.snapshots[steps[-1]])
     x = scaler(train.formants).float()
     pairs = _vowels_of_experts(model, x, train.one_hot.float())
     errors = run.history["error"]
-    for step in sorted(run.snapshots):
+    for step in steps:
         model = _with(run.model, run.snapshots[step])
         with torch.no_grad():
             share = model.router(x).router_probs.mean(dim=0)

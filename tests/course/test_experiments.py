@@ -1,5 +1,6 @@
 """The experiments of chapters 0 and 1, small."""
 
+import pytest
 import torch
 
 from moe_lib.course.interference import interference
@@ -84,6 +85,14 @@ def test_territory_follows_the_gate():
     assert len(set(last["owner"])) >= 2
     bars = scene["states"][0][1]["panels"][1][0]["value"]
     assert abs(sum(bars) - 1) < 1e-5
+
+    # a run that was stopped early: the movie has the steps that both have
+    whole = Trainer(model, objective, sgd, keep=(0, 60, 80)).run(80)
+    both = territory_scene(train, {"1.3": trainer, "1.2": whole}, "Who rules where?")
+    assert both["slider"]["values"] == ["0", "60"]
+    with pytest.raises(ValueError, match="no snapshot in common"):
+        never = Trainer(model, objective, sgd)
+        territory_scene(train, {"1.3": trainer, "1.2": never}, "Who rules where?")
 
 
 def test_who_learns():

@@ -95,7 +95,7 @@ def train_on_digits(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     run = Trainer(model.train(), objective, optimizer, seed=seed, label=label)
     started = time.perf_counter()
-    run.run(epochs * STEPS_PER_EPOCH)
+    run.run(epochs * STEPS_PER_EPOCH, whole=True)
     seconds = (time.perf_counter() - started) / epochs
 
     model.eval()
