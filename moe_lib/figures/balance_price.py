@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moe_lib.course.claims_04_capacity import swap_cost
 from moe_lib.course.measurements_04_capacity import COEFFICIENTS, LIMITED, Columns
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 APART = 1.5  # decades between 0 and the smallest coefficient

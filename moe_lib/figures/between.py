@@ -9,32 +9,10 @@ from torch import Tensor
 
 from moe_lib.course.em_race import ArmTable, Curves
 from moe_lib.course.hard_gate_race import GateErrors, GateSweep
-from moe_lib.figures.palette import BOTH
-from moe_lib.figures.style import GRID, INK, MUTED, figure
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.style import INK, MUTED, figure
 
 PASSES = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000]
-DASHES = ("solid", "dot", "dash", "dashdot")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up")
-COLOURS = (BOTH[4], BOTH[1], BOTH[0], BOTH[3])
-
-
-def grid_of_panels(
-    fig: go.Figure, rows: int, titles: Sequence[str], **spacing: float
-) -> go.Figure:
-    """Split a figure of `style.figure` into panels that share both axes' look."""
-    columns = len(titles) // rows
-    fig.set_subplots(
-        rows,
-        columns,
-        subplot_titles=list(titles),
-        **{"horizontal_spacing": 0.06, **spacing},
-    )
-    axis = dict(gridcolor=GRID, zeroline=False, linecolor=MUTED, tickcolor=MUTED,
-                title=dict(font=dict(size=13)))  # fmt: skip
-    fig.update_xaxes(ticks="outside", **axis)
-    fig.update_yaxes(ticks="outside", **axis)
-    fig.update_annotations(font=dict(size=13, color=INK))
-    return fig
 
 
 def _add_curves(

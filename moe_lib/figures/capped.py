@@ -15,9 +15,9 @@ from moe_lib.course.capped_programme import (
     by_rounds,
     experts_per_token,
 )
-from moe_lib.figures.between import DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.movie import add_frames
 from moe_lib.figures.palette import colour
+from moe_lib.figures.panels import DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 ROUNDS = (1, 2, 5, 10, 20, 50, 100)

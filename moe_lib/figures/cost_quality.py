@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from moe_lib.course.cost_quality import ALL, DENSE, Trained
-from moe_lib.figures.between import COLOURS
+from moe_lib.figures.panels import COLOURS
 from moe_lib.figures.style import INK, figure
 
 #: Layers -> symbol, colour, and where the name stands.

@@ -8,7 +8,7 @@ from torch import Tensor
 from moe_lib.course.claims_05_dilemma import ARMS
 from moe_lib.course.measurements_05_dilemma import CHOICE, COEFFICIENTS, Columns
 from moe_lib.figures.balance_price import add_series, places_of
-from moe_lib.figures.between import COLOURS, DASHES, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 #: What is drawn, from the top: column -> head of the panel.

@@ -10,7 +10,7 @@ from torch import Tensor
 from moe_lib.course.byte_setup import Setup
 from moe_lib.course.measurements_02 import best_name, names_of, sizes
 from moe_lib.course.stored_results import StoredResult
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import INK, MUTED, figure
 
 Rows = Mapping[str, Tensor]  # column -> [S]

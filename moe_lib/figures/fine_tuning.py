@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.course.measurements_04b_finetuning import Columns, over_tasks
-from moe_lib.figures.between import COLOURS, SYMBOLS
+from moe_lib.figures.panels import COLOURS, SYMBOLS
 from moe_lib.figures.style import MUTED, figure
 
 #: Of the paper's table 4, the average over GLUE; it gives no row without dropout.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure
 
 PANELS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from moe_lib.course.leaderboard_standings import Board
-from moe_lib.figures.between import COLOURS, SYMBOLS
+from moe_lib.figures.panels import COLOURS, SYMBOLS
 from moe_lib.figures.style import figure
 
 KINDS = {False: "the course's", True: "yours"}

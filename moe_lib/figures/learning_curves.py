@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moe_lib.course.byte_runs import ByteRun
-from moe_lib.figures.between import COLOURS, DASHES, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, grid_of_panels
 from moe_lib.figures.style import figure
 
 BLOCKS = 40  # points of a line

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from moe_lib.course.lookup_setup import ARMS, Setup
 from moe_lib.course.measurements_03_lookup import FULL, PARTS, Columns, best_name
-from moe_lib.figures.between import COLOURS, SYMBOLS
+from moe_lib.figures.panels import COLOURS, SYMBOLS
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.tints import faded
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from moe_lib.course.lookup_setup import ARMS, Setup
 from moe_lib.course.measurements_03_lookup import FULL, Columns, at_width, best_name
-from moe_lib.figures.between import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.movie import add_frames
+from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from moe_lib.course.overflow import Curve
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS
 from moe_lib.figures.style import figure
 
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import torch
 
 from moe_lib.course.precision import POLICIES, Probe, Rounding, by_scale
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.movie import add_frames
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 SCALES = (0.25, 0.5, 1, 2, 4, 8, 16, 32)

@@ -18,9 +18,8 @@ from moe_lib.course.measurements_05_pretraining import (
     TOP_2,
     Columns,
 )
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.palette import THEMES
-from moe_lib.figures.scaling import SYMBOLS
+from moe_lib.figures.panels import SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 #: Arm -> points over top-2's average, of tables 2 and 4 (100M/64E).

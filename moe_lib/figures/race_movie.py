@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from moe_lib.course.switch_runs import SwitchRun
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.movie import add_frames
 from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.words import sample
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.palette import colour
+from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 Columns = Mapping[str, object]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from moe_lib.course.scaling_ladder import Ladder
 from moe_lib.course.scaling_tables import spread, times
 from moe_lib.figures.palette import THEMES
+from moe_lib.figures.panels import SYMBOLS
 from moe_lib.figures.style import figure, look_of
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid", "dash")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon")
 VIEWS = {
     "steps": "training steps, log scale",
     "processor time": "seconds of processor time, log scale",

@@ -15,7 +15,7 @@ from moe_lib.course.measurements_04b_start import (
     Columns,
     last_bits,
 )
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import INK, MUTED, figure
 
 #: Quality (negative log perplexity) in appendix C of Fedus et al. (2021).

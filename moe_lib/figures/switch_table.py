@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from moe_lib.course.scaling_ladder import Ladder
 from moe_lib.course.scaling_tables import NAMES, PAPER, our_arm
-from moe_lib.figures.between import COLOURS, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure
 
 KINDS = ("large", "top-2", "switch")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from moe_lib.course.torus import load_of_a_link
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.palette import colour
+from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
 DEVICES = (16, 32, 64, 128, 256, 512, 1024, 2048)

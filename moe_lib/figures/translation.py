@@ -15,7 +15,7 @@ from moe_lib.course.measurements_03_translation import (
     gaps,
 )
 from moe_lib.data.phrases import SHARES
-from moe_lib.figures.between import COLOURS, DASHES, SYMBOLS, grid_of_panels
+from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import INK, MUTED, figure
 
 ROWS = ("all", *SHARES, *GROUPS)
@@ -141,7 +141,7 @@ def _gap(
         )  # fmt: skip
     fig.add_scatter(
         y=values.mean(dim=0).tolist(), mode="lines+markers", name=name, legend=legend,
-        line=look | dict(width=2.5), marker=dict(symbol=(*SYMBOLS, "cross")[k], size=8),
+        line=look | dict(width=2.5), marker=dict(symbol=SYMBOLS[k], size=8),
         hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>", **at,
     )  # fmt: skip
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.course.where_and_what import WhereWhat
-from moe_lib.figures.between import grid_of_panels
 from moe_lib.figures.palette import BOTH, letter
+from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import INK, figure
 
 
