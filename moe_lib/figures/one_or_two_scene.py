@@ -10,8 +10,8 @@ from moe_lib.course.one_or_two import Bill, bill, route_both
 from moe_lib.figures.grammar import marks, unserved
 from moe_lib.figures.slots_panels import LINE, lay_out, sentence_panel
 from moe_lib.figures.words import counted
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.routing import Routing
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 MOST = 32  # tokens of a sentence

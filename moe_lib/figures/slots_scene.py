@@ -15,8 +15,8 @@ from moe_lib.figures.slots_panels import (
     sentence_panel,
 )
 from moe_lib.figures.words import counted, fates
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.routing import Routing
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 MOST = 32  # tokens of a sentence; a shorter one is padded to as many

@@ -7,12 +7,12 @@ from typing import Any
 import anywidget
 import traitlets
 
+from moe_lib.models.small_router import SmallRouter
 from moe_lib.routing import Routing
 from moe_lib.widgets.modules import module_text
 from moe_lib.widgets.playground_routing import Routes, alt_text, routed, table
 from moe_lib.widgets.playground_state import arguments, checked
 from moe_lib.widgets.playground_tables import DEFAULTS, OWN, ROUTERS, SPEC
-from moe_lib.widgets.small_router import SmallRouter
 
 #: A playground as it is stored in a notebook, for pages without a kernel.
 PLAYGROUND_MIME = "application/vnd.moe.playground+json"

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.routing import Routing
 from moe_lib.widgets.compact import compact
-from moe_lib.widgets.playground_tables import OWN, ROUTERS
-from moe_lib.widgets.small_router import MAX_TOKENS, SmallRouter, tokenize
+from moe_lib.widgets.playground_tables import MAX_TOKENS, OWN, ROUTERS
 
 
 class Routes(Protocol):

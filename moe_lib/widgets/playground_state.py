@@ -12,15 +12,16 @@ from moe_lib.checks import (
     require_share,
     require_top_k,
 )
+from moe_lib.models.small_router import tokenize
 from moe_lib.widgets.playground_tables import (
     DEFAULTS,
     LOCKED,
+    MAX_TOKENS,
     OWN,
     ROUTERS,
     SETTINGS,
     plain,
 )
-from moe_lib.widgets.small_router import MAX_TOKENS, tokenize
 
 
 def checked(state: Mapping[str, Any], *, own: bool) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from moe_lib.widgets.small_router import MAX_TOKENS
-
+MAX_TOKENS = 64  # that the page shows
 STYLE = Path(__file__).with_name("js") / "playground.css"
 #: The router's name where an object of the reader's own drives the picture.
 OWN = "own"

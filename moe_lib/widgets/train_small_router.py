@@ -18,11 +18,11 @@ from moe_lib.data.domain_text import DomainText
 from moe_lib.data.text import load_text
 from moe_lib.language_modelling import auxiliary_losses
 from moe_lib.losses import load_balancing_loss
+from moe_lib.models.small_router import FILE, SmallRouter, byte_places, tokenize
 from moe_lib.models.word_router import WordRouter, WordTrunk
 from moe_lib.schedules import warmup_then_linear
 from moe_lib.specialisation import mutual_information
 from moe_lib.training import Metrics, Objective, Trainer
-from moe_lib.widgets.small_router import FILE, SmallRouter, byte_places, tokenize
 
 EXPERTS = (2, 4, 8, 16)
 PLACES = (1, 6, 6)  # bytes of the token before, of the token's start and of its end

@@ -4,8 +4,8 @@ import pytest
 
 from moe_lib.course.one_bar import one_bar
 from moe_lib.figures.choice_scene import STEPS, choice_scene
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.widgets import check
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 SENTENCE = (
     "Every morning the two old bakers of our town carry warm bread up the hill, and"

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from moe_lib.course.one_or_two import bill, route_both
 from moe_lib.figures.one_or_two_scene import FACTORS, one_or_two_scene
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.widgets import check
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 SENTENCE = (
     "Every morning the two old bakers of our town carry warm bread up the hill, and"

@@ -8,8 +8,8 @@ from moe_lib.course.overflow import drops_by_factor
 from moe_lib.figures.overflow import drop_curves
 from moe_lib.figures.slots_panels import LINE, SHAPES
 from moe_lib.figures.slots_scene import MOST, slots_scene
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.widgets import check
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 SENTENCE = (
     "Every morning the two old bakers of our town carry warm bread up the hill, and"

@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
+from moe_lib.models.small_router import tokenize
 from moe_lib.widgets import PLAYGROUND_MIME, Playground
 from moe_lib.widgets.playground_tables import OWN, ROUTERS, SETTINGS
-from moe_lib.widgets.small_router import tokenize
 
 from .page import PAPER, frame
 from .test_playground import MySwitch, call_to_state

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import browser_tools
-from moe_lib.widgets import small_router
+from moe_lib import widgets
+from moe_lib.models.seeded import seeded_noise
+from moe_lib.models.small_router import SmallRouter, tokenize
 from moe_lib.widgets.modules import module_text
-from moe_lib.widgets.seeded import seeded_noise
-from moe_lib.widgets.small_router import SmallRouter, tokenize
 
 from . import javascript
 from .routing_cases import NAMES, Case, differences, make_case, near_ties
 
 CASES = 1000  # of each router
-SOURCE = Path(small_router.__file__).with_name("js") / "routing.js"
+SOURCE = Path(widgets.__file__).with_name("js") / "routing.js"
 
 
 def wrong(run, text: str, cases: list[Case]) -> list[tuple[int, list[str]]]:
@@ -190,7 +190,7 @@ def test_groups_that_do_not_fit_are_refused(run):
 
 
 def test_the_page_and_the_library_name_the_same_streams():
-    from moe_lib.widgets.seeded import STREAMS
+    from moe_lib.models.seeded import STREAMS
 
     names, numbers = re.search(
         r"const \[([A-Z, ]+)\] = \[([0-9, ]+)\]", SOURCE.read_text("utf-8")

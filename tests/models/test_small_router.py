@@ -7,16 +7,16 @@ import torch
 
 from moe_lib.data.domain_text import DomainText
 from moe_lib.models.byte_tables import NO_BYTE
-from moe_lib.specialisation import mutual_information
-from moe_lib.widgets import train_small_router as training
-from moe_lib.widgets.seeded import STREAMS, seeded_noise, seeded_uniform
-from moe_lib.widgets.small_router import (
+from moe_lib.models.seeded import STREAMS, seeded_noise, seeded_uniform
+from moe_lib.models.small_router import (
     FILE,
     ROUTERS,
     SmallRouter,
     byte_places,
     tokenize,
 )
+from moe_lib.specialisation import mutual_information
+from moe_lib.widgets import train_small_router as training
 
 SENTENCES = (
     "More parameters, same arithmetic: every token asks the router which expert to"

@@ -1,4 +1,4 @@
-"""The router of the playground: small, trained in the course, twin of js/routing.js.
+"""The router of the playground: small, trained in the course; twin of routing.js.
 
 ``python -m moe_lib.widgets.train_small_router`` trains it again, in one or two minutes.
 """
@@ -19,10 +19,9 @@ from torch import Tensor
 from moe_lib import routers
 from moe_lib.checks import require_choice
 from moe_lib.models.byte_tables import NO_BYTE
-from moe_lib.widgets.seeded import fnv, seeded_bits, seeded_noise, seeded_uniform
+from moe_lib.models.seeded import fnv, seeded_bits, seeded_noise, seeded_uniform
 
 FILE = Path(__file__).with_name("small_router.json")
-MAX_TOKENS = 64  # that the page shows
 ROUTERS = {
     "softmax_gate": routers.SoftmaxGate,
     "noisy_top_k": routers.NoisyTopKRouter,
