@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from moe_lib.checks import require_choice, require_count
+
+KINDS = ("compute", "dispatch", "combine", "waiting")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What one rank does for a while.
+
+    Args:
+        rank: which device, from 0.
+        kind: "compute", "dispatch" (tokens to their experts), "combine" (and back) or
+            "waiting".
+        start, end: seconds, for all events from the same zero.
+
+    Raises:
+        ValueError: an unknown kind, a rank below 0, an end before the start.
+    """
+
+    rank: int
+    kind: str
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        require_count("rank", self.rank, minimum=0)
+        require_choice("kind", self.kind, KINDS)
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"{name}={value!r}: give a finite number of seconds")
+        if self.end < self.start:
+            raise ValueError(
+                f"end={self.end} is before start={self.start}: give the later as end"
+            )
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -18,7 +60,7 @@ class Record:
 
     Args:
         events: (rank, kind, start, end), seconds from a zero that the ranks share; the
-            kinds and the order of fields are those of `moe_lib.figures.parallel.Event`.
+            kinds and the order of fields are those of `Event`.
         traffic: "dispatch" (rows on their way to experts) and "combine" (on their way
             home) -> ``[R, R]`` int64, bytes from rank (row) to rank (column).
     """

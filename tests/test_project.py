@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -105,6 +106,67 @@ print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
     assert seconds <= 0.5
     heavy = {"plotly", "ipywidgets", "anywidget", "sklearn", "IPython", "scipy"}
     assert not heavy.intersection(modules)
+
+
+LIBRARY = ROOT / "moe_lib"
+CORE = [LIBRARY, *(LIBRARY / f for f in ("accounting", "data", "models", "routers"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the library that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative imports would pass unseen"
+            # `from package import name`: the name may be a module
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in found if name.startswith("moe_lib.")}
+
+
+def reached(path: Path) -> set[str]:
+    """The same, and what those files import in turn."""
+    found, files = set(), [path]
+    while files:
+        new = imported(files.pop()) - found
+        found |= new
+        for name in new:
+            place = ROOT / name.replace(".", "/")
+            for module in (place, place.parent):
+                options = (module.with_suffix(".py"), module / "__init__.py")
+                files += [file for file in options if file.is_file()]
+    return found
+
+
+def upwards(names: set[str], *layers: str) -> set[str]:
+    """Those of the names that lie in one of the layers."""
+    return {name for name in names if name.split(".")[1] in layers}
+
+
+def test_the_core_imports_no_figures_no_widgets_and_no_course():
+    found = {
+        str(path.relative_to(ROOT)): names
+        for folder in CORE
+        for path in folder.glob("*.py")
+        if (names := upwards(imported(path), "figures", "widgets", "course"))
+    }
+    assert not found
+
+
+def test_the_course_imports_no_figures_and_no_widgets():
+    found = {
+        str(path.relative_to(ROOT)): names
+        for path in (LIBRARY / "course").rglob("*.py")
+        if (names := upwards(imported(path), "figures", "widgets"))
+    }
+    assert not found
+
+
+def test_figures_for_every_chapter_need_no_course_and_no_widgets():
+    names = reached(LIBRARY / "figures/__init__.py")
+    assert "moe_lib.figures.flow.flow" in names and "moe_lib.notation.letter" in names
+    assert not upwards(names, "course", "widgets")
 
 
 def test_the_summary_lists_every_chapter_in_order():

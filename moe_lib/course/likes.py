@@ -11,6 +11,7 @@ from moe_lib.course.byte_names import readable
 from moe_lib.course.placed import Placed
 from moe_lib.course.table import Table
 from moe_lib.models.byte_tables import NO_BYTE
+from moe_lib.notation import letter
 
 ENOUGH = 20  # times that a byte or an ending must occur to be named
 TINY = 1e-300
@@ -30,8 +31,6 @@ def likes_table(
         most: experts to show, those with the most weight, in the order of letters.
         named: bytes and endings of each. contexts: of each.
     """
-    from moe_lib.figures.palette import letter
-
     weights = placed.weights.double()
     share = weights.sum(dim=0) / weights.sum()  # gates of a Switch are below 1
     lifts = [Lifts.of(weights, placed.context[:, -n:]) for n in (1, ALIKE)]

@@ -15,6 +15,8 @@ from torch import Tensor
 from moe_lib.checks import require_choice
 from moe_lib.course.table import Table
 from moe_lib.course.traffic_remedies import D_MODEL, Remedy
+from moe_lib.notation import bytes_text
+from moe_lib.recorder import Event
 
 TRAVELS = ("dispatch", "combine")
 
@@ -73,10 +75,8 @@ class SplitRun:
         return f"{len(self.tokens)} ranks with {told} tokens"
 
     @property
-    def events(self) -> list:
-        """Of the typical step, as `moe_lib.figures.parallel.Event`."""
-        from moe_lib.figures.parallel import Event
-
+    def events(self) -> list[Event]:
+        """Of the typical step."""
         return [Event(*event) for event in self.typical["events"]]
 
     @property
@@ -109,8 +109,6 @@ class SplitRun:
     @property
     def remedies(self) -> Table:
         """What each remedy sends, takes and changes; medians (quartiles)."""
-        from moe_lib.figures.cost import bytes_text
-
         rows = []
         for tried in self.tried:
             remedy, limit = tried.remedy, self.pays_below(tried)

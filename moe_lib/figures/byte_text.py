@@ -13,10 +13,11 @@ from moe_lib.course.byte_names import characters, readable
 from moe_lib.course.placed import Placed
 from moe_lib.data.domain_text import STRETCH, STRETCHES
 from moe_lib.figures.drawing import box, canvas, path
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import counted
+from moe_lib.notation import letter
 
 WIDTH, LINE = 42, 40  # bytes in a line, as many as a phone shows; px from line to line
 HEAD = 0.7  # of a line: room for the name of a domain

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from moe_lib.course.one_bar import Choice, one_bar
-from moe_lib.figures.palette import letter
 from moe_lib.figures.words import counted
 from moe_lib.models.small_router import SmallRouter, tokenize
+from moe_lib.notation import letter
 
 MOST = 24  # words, in two columns
 STEPS = 10  # of the slider

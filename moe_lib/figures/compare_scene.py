@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from moe_lib.checks import require_choice
 from moe_lib.course.byte_names import readable
 from moe_lib.course.compare_routers import Reading
-from moe_lib.figures.palette import letter
 from moe_lib.figures.words import counted
+from moe_lib.notation import letter
 
 LINE = 20  # bytes: more than that, and letters touch on a phone
 MOST = 2  # letters under a byte

@@ -12,6 +12,7 @@ from moe_lib.accounting import FeedForward, Transformer
 from moe_lib.checks import require_count
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.words import counted, plain
+from moe_lib.notation import bytes_text, count_text
 
 ROW = 70  # px, of a model
 WIDE = 100  # where the largest value is so many times the smallest, the scale is log
@@ -148,26 +149,6 @@ def _panel(
             showgrid=False, **still,
         ),
     })  # fmt: skip
-
-
-def count_text(number: float) -> str:
-    """A count in three digits: 12,879,925,248 is "12.9 B"."""
-    return _in_units(number, 1000, ["", " K", " M", " B", " T", " P"])
-
-
-def bytes_text(number: float) -> str:
-    """Bytes in three digits: 1,536 is "1.5 KiB"."""
-    return _in_units(number, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
-
-
-def _in_units(number: float, base: int, units: list[str]) -> str:
-    power = 0
-    while power + 1 < len(units) and number >= (base - 0.5) * base**power:
-        power += 1
-    value = number / base**power
-    return (
-        f"{value:.3g}{units[power]}" if value < 999.5 else f"{value:,.0f}{units[power]}"
-    )
 
 
 def _alt(names: list[str], rows: list, optimiser: str) -> str:

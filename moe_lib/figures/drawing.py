@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import plotly.graph_objects as go
 
 from moe_lib.figures.grammar import DECLINED, FULL, KEPT, Marks
-from moe_lib.figures.palette import THEMES, colour, ink_on, letter
+from moe_lib.figures.palette import THEMES, colour, ink_on
 from moe_lib.figures.style import figure, look_of
+from moe_lib.notation import letter
 
 LINE = 58  # letters of a note on one line: what fits on a phone
 CROSSED = 9  # px: in a smaller mark a cross would look like a filling

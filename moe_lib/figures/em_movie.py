@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from moe_lib.figures.palette import letter
 from moe_lib.models.hierarchical_mixture import HierarchicalMixture
+from moe_lib.notation import letter
 
 GRID, SHAPES = 41, ("disc", "diamond", "square", "triangle")
 

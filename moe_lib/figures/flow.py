@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from moe_lib.figures.drawing import CROSSED, box, canvas, legend_of, marker, path
 from moe_lib.figures.grammar import FATES, marks, unserved
-from moe_lib.figures.palette import colour, ink_on, letter
+from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.streams import (
     Streams,
     bands_of,
@@ -21,6 +21,7 @@ from moe_lib.figures.streams import (
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import counted, fates, real_tokens, require_tokens, story
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 THICK = 22  # px of a token's ribbons together, at most

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from moe_lib.figures.palette import letter
 from moe_lib.losses import gradients_by_hand
+from moe_lib.notation import letter
 
 NAMES = {
     "cooperative": "1.1 cooperative",

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.figures.movie import add_frames
-from moe_lib.figures.palette import PAPER, colour, letter
+from moe_lib.figures.palette import PAPER, colour
 from moe_lib.figures.shares import Loads, checked_steps, load_words, shares_of
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.words import plain, sample
+from moe_lib.notation import letter
 
 MOST_FRAMES = 40
 TOP, ROW, GAP, FOOT = 66, 170, 56, 100  # px: title, a run, between runs, controls

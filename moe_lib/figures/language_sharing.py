@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 import torch
 
 from moe_lib.course.language_sharing import SCRIPTS, Sharing
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure
 from moe_lib.figures.who_follows_what import heat
+from moe_lib.notation import letter
 
 ROW = 26  # px
 

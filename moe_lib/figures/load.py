@@ -6,9 +6,10 @@ import plotly.graph_objects as go
 
 from moe_lib.figures.drawing import badges, canvas
 from moe_lib.figures.grammar import Load, load_summary
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.style import look_of
 from moe_lib.figures.words import counted, over_capacity, story
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 EDGE = 0.42  # half a bar's width, in experts

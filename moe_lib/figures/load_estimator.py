@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lib.course.load_estimator import formula_top_k, monte_carlo_top_k
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.routers.choose import top_k_indices
 
 REACH = 3.2  # of the density's drawing, in deviations

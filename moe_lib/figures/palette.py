@@ -1,4 +1,4 @@
-"""Colours and letters of the experts: the same in every figure, widget and chapter.
+"""Colours of the experts: the same in every figure, widget and chapter.
 
 Lightness alternates around the hue circle, which keeps neighbours apart for
 colour-blind readers as well; even so a colour is never alone, a letter or a place goes
@@ -52,9 +52,3 @@ def _luminance(rgb: str) -> float:
         p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
     )
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-
-def letter(expert: int) -> str:
-    """A to Z, then AA, AB, ...: the expert's name in every picture."""
-    first, last = divmod(expert, 26)
-    return (chr(64 + first) if first else "") + chr(65 + last)

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Real
 
 import plotly.graph_objects as go
 
-from moe_lib.checks import require_choice, require_count
 from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.words import counted
+from moe_lib.recorder import Event
 
 #: Kind -> (number of its colour, pattern). Waiting is an empty place: hatched.
 KINDS = {"compute": (4, ""), "dispatch": (1, "/"), "combine": (6, "\\"),
          "waiting": (None, "/")}  # fmt: skip
 MOST_EVENTS = 2000
 CLEAR = "rgba(0,0,0,0)"
-
-
-@dataclass(frozen=True)
-class Event:
-    """What one rank does for a while.
-
-    Args:
-        rank: which device, from 0.
-        kind: "compute", "dispatch" (tokens to their experts), "combine" (and back) or
-            "waiting".
-        start, end: seconds, for all events from the same zero.
-
-    Raises:
-        ValueError: an unknown kind, a rank below 0, an end before the start.
-    """
-
-    rank: int
-    kind: str
-    start: float
-    end: float
-
-    def __post_init__(self) -> None:
-        require_count("rank", self.rank, minimum=0)
-        require_choice("kind", self.kind, KINDS)
-        for name in ("start", "end"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not math.isfinite(value):
-                raise ValueError(f"{name}={value!r}: give a finite number of seconds")
-        if self.end < self.start:
-            raise ValueError(
-                f"end={self.end} is before start={self.start}: give the later as end"
-            )
-
-    @property
-    def seconds(self) -> float:
-        return self.end - self.start
 
 
 def timeline(

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from moe_lib.accounting import FeedForward
 from moe_lib.course.expert_costs import EXPERT, multiply_adds_per_number
 from moe_lib.course.shrinking_batch import tokens_per_expert
-from moe_lib.figures.cost import count_text
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.style import figure, look_of
+from moe_lib.notation import count_text, letter
 
 DENSE = 2 * 4 * 512 * (512 + 512 + 2)  # parameters of the paper's two LSTMs
 TALL = 180  # rows of an expert from which a device's part has room for its name

@@ -10,10 +10,11 @@ from moe_lib.course.byte_names import readable
 from moe_lib.course.phrase_routed import RoutedPhrase, moved
 from moe_lib.figures.byte_text import printed
 from moe_lib.figures.drawing import box, canvas, path
-from moe_lib.figures.palette import colour, ink_on, letter
+from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import counted, plain
+from moe_lib.notation import letter
 
 WIDTH, LINE = 16, 68  # bytes in a line, so that letters have room; px of a line
 HEAD = 0.4  # of a line: room for what stands before the phrase

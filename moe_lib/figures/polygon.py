@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from moe_lib.figures.palette import colour, ink_on, letter
+from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.style import LOOKS
 from moe_lib.figures.tints import faded
+from moe_lib.notation import letter
 
 BADGES = 26  # of more corners only every few is named
 BINS = 60  # of the line between two experts; tokens in one bin stand on one another

@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.tints import expert_scale
 from moe_lib.figures.words import counted, require_tokens, sample_tokens
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 MOST_TOKENS = 64

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from moe_lib.course.switch_runs import SwitchRun
 from moe_lib.figures.movie import add_frames
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.words import sample
+from moe_lib.notation import letter
 
 MOST_FRAMES = 24
 TALL = 3.0  # times its fair share: an expert's bar ends there

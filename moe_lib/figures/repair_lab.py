@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
+from moe_lib.notation import letter
 
 
 def lab_load_figure(

@@ -17,10 +17,11 @@ from moe_lib.figures.drawing import (
     path,
 )
 from moe_lib.figures.grammar import FATES, Marks, marks, unserved
-from moe_lib.figures.palette import PAPER, letter
+from moe_lib.figures.palette import PAPER
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import expert_scale
 from moe_lib.figures.words import counted, fates, require_tokens, sample_tokens, story
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 PHONE = 280  # px between the axes on a phone

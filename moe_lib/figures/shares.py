@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 Loads = Tensor | Sequence[Routing]

@@ -12,11 +12,11 @@ from moe_lib.course.shrinking_batch import (
     ProductSpeed,
     tokens_per_expert,
 )
-from moe_lib.figures.cost import count_text
 from moe_lib.figures.palette import colour
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import counted
+from moe_lib.notation import count_text
 
 ZERO = 0.2  # where 0 tokens stand on a logarithmic axis
 DASHES = ("solid", "dash", "dot")

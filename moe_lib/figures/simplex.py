@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moe_lib.figures.drawing import hollow
 from moe_lib.figures.grammar import marks
-from moe_lib.figures.palette import PAPER, colour, letter
+from moe_lib.figures.palette import PAPER, colour
 from moe_lib.figures.polygon import (
     corner_places,
     draw_ground,
@@ -19,6 +19,7 @@ from moe_lib.figures.polygon import (
 )
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.words import counted, require_tokens, sample_tokens
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 MOST_TOKENS = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moe_lib.figures.grammar import Marks
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 LINE = 42  # letters in a line of the sentence

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.routers.choose import top_k_indices
 from moe_lib.routers.noisy_top_k import keep_top_k
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.checks import require_finite, require_matrix
-from moe_lib.figures.palette import PAPER, colour, ink_on, letter
+from moe_lib.figures.palette import PAPER, colour, ink_on
 from moe_lib.figures.regions import edges, inmost
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.tints import expert_scale
 from moe_lib.figures.words import counted, plain, sample
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 from moe_lib.running import evaluating
 

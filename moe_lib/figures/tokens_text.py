@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from moe_lib.figures.drawing import box, canvas, path
 from moe_lib.figures.grammar import FATES, Marks, marks
-from moe_lib.figures.palette import colour, ink_on, letter
+from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.style import look_of
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import (
@@ -20,6 +20,7 @@ from moe_lib.figures.words import (
     require_tokens,
     story,
 )
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 WIDTH, LINE = 42, 33  # letters in a line, so many a phone shows; px from line to line

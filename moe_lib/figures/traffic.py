@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from moe_lib.figures.cost import bytes_text
 from moe_lib.figures.palette import colour
 from moe_lib.figures.style import LOOKS, figure
 from moe_lib.figures.tints import faded
 from moe_lib.figures.words import counted
+from moe_lib.notation import bytes_text
 
 NUMBERED = 8  # up to so many ranks every cell shows its number
 MAIN, SIDE = 0.76, 0.8  # where the cells end and the sums begin, of width and height

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from moe_lib.figures.palette import colour, ink_on, letter
+from moe_lib.figures.palette import colour, ink_on
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.words import counted
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 

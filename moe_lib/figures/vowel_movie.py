@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from moe_lib.data.vowels import IPA, WORDS, Scaler, Vowels
-from moe_lib.figures.palette import letter
 from moe_lib.models.adaptive_mixture import AdaptiveMixture
+from moe_lib.notation import letter
 from moe_lib.training import Trainer
 
 F1_RANGE, F2_RANGE, CELLS = (150.0, 1350.0), (500.0, 3700.0), 32

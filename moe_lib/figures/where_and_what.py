@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.course.where_and_what import WhereWhat
-from moe_lib.figures.palette import BOTH, letter
+from moe_lib.figures.palette import BOTH
 from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import INK, figure
+from moe_lib.notation import letter
 
 
 def layers_figure(result: WhereWhat, places: Tensor) -> go.Figure:

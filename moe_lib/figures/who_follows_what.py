@@ -11,10 +11,10 @@ from torch import Tensor
 from moe_lib.course.byte_names import CLASS_OF, CLASSES
 from moe_lib.course.information import Information
 from moe_lib.course.placed import Placed
-from moe_lib.figures.palette import letter
 from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import INK, MUTED, figure
 from moe_lib.figures.tints import faded
+from moe_lib.notation import letter
 
 MOST = 16  # experts with a row of their own
 ROW = 24  # px

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from moe_lib.course.who_holds_what import Layout, megabytes
-from moe_lib.figures.palette import letter
 from moe_lib.figures.words import counted
+from moe_lib.notation import letter
 
 CORES = (2, 4, 8)
 LANE = 0.3  # of a core's height: its tokens; its weights are below

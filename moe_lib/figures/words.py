@@ -15,7 +15,7 @@ from moe_lib.figures.grammar import (
     marks,
     unserved,
 )
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 

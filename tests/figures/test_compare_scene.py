@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moe_lib.course.compare_routers import Reading
 from moe_lib.figures.compare_scene import MOST, compare_scene
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from moe_lib.widgets import Player, check, compact
 
 SENTENCE = "for x in names: print('Bücher', x)  # and all the rest of it"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moe_lib.figures.history import history
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 from router_kinds import ALL, make, route, tokens
 
 

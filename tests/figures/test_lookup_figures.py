@@ -10,7 +10,7 @@ from moe_lib.course.lookup_setup import ARMS, Setup
 from moe_lib.figures.language_sharing import language_sharing, latin_first
 from moe_lib.figures.lookup import names_recalled
 from moe_lib.figures.lookup_widths import names_by_width
-from moe_lib.figures.palette import letter
+from moe_lib.notation import letter
 
 GROUPS = {"high": ("fr", "es", "de", "ru"), "low": ("sw",)}
 PARTS = ("all", "high", "low", "unseen")

@@ -15,7 +15,6 @@ from moe_lib.figures.palette import (
     colour,
     contrast,
     ink_on,
-    letter,
 )
 
 with warnings.catch_warnings():  # it asks for packages that nothing here needs
@@ -97,6 +96,5 @@ def test_colours_repeat_and_letters_go_on():
         LIGHT[1],
     ]
     assert colour(3) == BOTH[3]
-    assert [letter(e) for e in (0, 25, 26, 51, 52)] == ["A", "Z", "AA", "AZ", "BA"]
     with pytest.raises(ValueError, match="theme='sepia': choose one of light, dark"):
         colour(0, "sepia")

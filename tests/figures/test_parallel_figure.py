@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe_lib.figures.parallel import KINDS, Event, timeline
+from moe_lib.figures.parallel import timeline
 from moe_lib.figures.traffic import traffic
+from moe_lib.recorder import KINDS, Event
 
 EVENTS = st.lists(
     st.builds(

@@ -6,9 +6,10 @@ import time
 import pytest
 import torch
 
-from moe_lib.figures.palette import colour, letter
+from moe_lib.figures.palette import colour
 from moe_lib.figures.probabilities import probabilities
 from moe_lib.figures.simplex import simplex
+from moe_lib.notation import letter
 from router_kinds import ALL, make, route, tokens
 
 FIGURES = (probabilities, simplex)

@@ -14,11 +14,11 @@ import router_kinds
 from moe_lib.figures.flow import flow
 from moe_lib.figures.grammar import DECLINED, FULL, chooser, load_summary, marks
 from moe_lib.figures.load import load
-from moe_lib.figures.palette import letter
 from moe_lib.figures.routing_map import routing_map
 from moe_lib.figures.slots import slots
 from moe_lib.figures.tokens_text import tokens_text
 from moe_lib.figures.words import plain, sample
+from moe_lib.notation import letter
 from moe_lib.routing import Routing
 
 THEMES = ("both", "light", "dark")
