@@ -106,12 +106,6 @@ class FeedForward:
         """Share of the slots that stay empty even if the loads are even."""
         return 1 - self.useful(num_tokens) / self.slots(num_tokens)
 
-    def experts_used(self, num_tokens: int) -> float:
-        """How many experts a batch is expected to wake, if each token draws its own
-        k of E at random: E (1 - (1 - k / E)^T)."""
-        experts = self.num_experts or 1
-        return experts * (1 - (1 - self.top_k / experts) ** num_tokens)
-
     # Work
 
     def flops(
@@ -127,43 +121,6 @@ class FeedForward:
         products = rows * self.expert_parameters
         products += num_tokens * self.router_parameters
         return 2 * products * (3 if backward else 1)
-
-    def one_hot_flops(self, num_tokens: int) -> int:
-        """Of moving tokens by masks and einsums (GShard): forward, both directions.
-
-        Every slot of a group is a sum over all tokens of the group: quadratic.
-        """
-        group = self.group_size or num_tokens
-        slots = self.slots(num_tokens)
-        if self.capacity_factor is None:  # then every expert has room for all
-            slots = num_tokens * (self.num_experts or 1)
-        return 2 * 2 * group * slots * self.d_model
-
-    def bytes_moved(
-        self,
-        num_tokens: int,
-        dtype: torch.dtype = torch.float32,
-        *,
-        backward: bool = False,
-    ) -> int:
-        """Read and written, if no step keeps anything in a cache for the next.
-
-        Each product reads its input and the weights of the experts in use, and writes
-        its output; so do the activation, the gather and the combine. ``backward``
-        counts three times forward: exact for the products, near for the rest.
-        """
-        rows = self.useful(num_tokens) + self.shared_experts * num_tokens
-        inner = self.matrices - 1  # products into the hidden layer
-        per_row = inner * (self.d_model + self.d_ff) + (self.d_ff + self.d_model)
-        per_row += (inner + 1) * self.d_ff  # the activation
-        moved = rows * per_row
-        weights = self.experts_used(num_tokens) + self.shared_experts
-        moved += round(weights * self.expert_parameters)
-        if self.num_experts is not None:
-            moved += 3 * rows * self.d_model + num_tokens * self.d_model
-            moved += num_tokens * (self.d_model + self.num_experts)
-            moved += self.router_parameters
-        return moved * dtype.itemsize * (3 if backward else 1)
 
     # Memory
 

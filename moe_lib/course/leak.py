@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -59,42 +58,23 @@ def router_leak(
         return moved_by(weights, x, changed)[:start]
 
 
-def layer_leak(layer: nn.Module, x: Tensor, other: Tensor, start: int) -> Tensor:
-    """As `router_leak`, for the outputs ``[T, d]`` of an `moe_lib.MoE`.
-
-    Here and in `model_leak` a copy in float64 is asked, and what moves by less than
-    1e-9 counts as 0: with other loads an expert sums in another order.
-    """
-    changed = replaced(x, other, start).double()
-    with _in_float64(layer) as copy:
-        moved = moved_by(lambda z: copy(z)[0], x.double(), changed)
-    return _without_rounding(moved[:start])
-
-
 def model_leak(model: nn.Module, text: Tensor, other: Tensor, start: int) -> Tensor:
-    """As `layer_leak`, for the log-probabilities of a language model.
+    """As `router_leak`, for the log-probabilities of a language model.
+
+    A copy in float64 is asked, and what moves by less than 1e-9 counts as 0: with
+    other loads an expert sums in another order.
 
     Args:
         model: maps bytes ``[1, T]`` to logits ``[1, T, 256]`` and routings.
         text, other: ``[T]`` int64, bytes.
     """
     changed = replaced(text, other, start)
-    with _in_float64(model) as copy:
+    copy = deepcopy(model).double()
+    with evaluating(copy):
         moved = moved_by(
             lambda tokens: copy(tokens[None])[0][0].log_softmax(dim=-1), text, changed
         )
-    return _without_rounding(moved[:start])
-
-
-@contextmanager
-def _in_float64(model: nn.Module) -> Iterator[nn.Module]:
-    copy = deepcopy(model).double()
-    with evaluating(copy):
-        yield copy
-
-
-def _without_rounding(moved: Tensor) -> Tensor:
-    return moved.where(moved > ROUNDING, 0.0)
+    return moved[:start].where(moved[:start] > ROUNDING, 0.0)
 
 
 def replaced(x: Tensor, other: Tensor, start: int) -> Tensor:

@@ -16,7 +16,6 @@ from moe_lib.course.switch_runs import train_in_turns
 from moe_lib.data.text import load_text
 
 Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor]
 
 
 def measure_leak(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:

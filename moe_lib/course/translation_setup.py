@@ -14,7 +14,7 @@ from moe_lib.checks import require_count
 from moe_lib.course.configuration import Configuration
 from moe_lib.experts import Experts
 from moe_lib.layer import MoE
-from moe_lib.models.ffn import DenseFFN
+from moe_lib.models.ffn import DenseFFN, moe_every
 from moe_lib.models.transformer import EncoderDecoder
 from moe_lib.routers import GShardRouter
 
@@ -83,15 +83,15 @@ class Setup(Configuration):
 
     def build(self, vocabulary: int) -> EncoderDecoder:
         """The model, drawn from torch's global generator."""
-        layers = self.feed_forwards
 
-        def make_ffn(layer: int) -> nn.Module:
-            size, experts = layers[layer], layers[layer].num_experts
-            if experts is None:
-                return DenseFFN(size.d_model, size.d_ff)
-            router = GShardRouter(size.d_model, experts, capacity_factor=None)
-            return MoE(router, Experts(experts, size.d_model, size.d_ff))
+        def dense() -> nn.Module:
+            return DenseFFN(self.d_model, self.d_ff)
 
+        def mixture() -> nn.Module:
+            router = GShardRouter(self.d_model, self.num_experts, capacity_factor=None)
+            return MoE(router, Experts(self.num_experts, self.d_model, self.d_ff // 2))
+
+        make_ffn = moe_every(2, dense if self.num_experts == 1 else mixture, dense)
         return EncoderDecoder(
             vocabulary, self.d_model, self.num_heads, self.num_layers, make_ffn,
             max_length=self.max_length,

@@ -60,7 +60,7 @@ class HierarchicalMixture(nn.Module):
             raise ValueError(
                 f"smallest_variance={smallest_variance}: give a number > 0"
             )
-        self.branch, self.smallest_variance = (groups, leaves), smallest_variance
+        self.smallest_variance = smallest_variance
         draw = torch.Generator().manual_seed(seed)
 
         def start(scale: float, *shape: int) -> nn.Parameter:

@@ -7,7 +7,7 @@ from torch import nn
 import router_kinds as kinds
 from moe_lib.course.claims_05b_leak import exact_leak_claims, leak_claims
 from moe_lib.course.exercises_05b import leaks
-from moe_lib.course.leak import layer_leak, model_leak, replaced, router_leak
+from moe_lib.course.leak import model_leak, replaced, router_leak
 from moe_lib.course.leak_runs import (
     OfThisLength,
     step_by_step_bits,
@@ -15,8 +15,6 @@ from moe_lib.course.leak_runs import (
 )
 from moe_lib.course.leak_setup import Setup, ways_to_choose
 from moe_lib.data.text import load_text
-from moe_lib.experts import Experts
-from moe_lib.layer import MoE
 
 SMALL = Setup(num_experts=2, d_model=16, d_ff=16, num_heads=2)
 
@@ -38,15 +36,11 @@ def test_a_model_leaks_if_its_router_does(name):
     assert (moved.max() > 0) == name.startswith("expert choice")
 
 
-def test_layer_and_router_move_together():
+def test_weights_move_if_the_router_looks_ahead():
     x, other = kinds.tokens(18)[0], kinds.tokens(18, 5)[0]
     for kind, ahead in (("expert_choice", True), ("top_k", False)):
-        router = kinds.make(kind, 4)
-        layer = MoE(router, Experts(4, kinds.D_MODEL, 8))
-        weights = router_leak(router, x, other, 9)
-        outputs = layer_leak(layer, x, other, 9)
+        weights = router_leak(kinds.make(kind, 4), x, other, 9)
         assert (weights > 0).any() == ahead
-        assert torch.equal(outputs > 0, weights > 1e-7)
 
 
 @pytest.mark.parametrize("name", ["Mixtral top-2", "threshold", "predictor"])

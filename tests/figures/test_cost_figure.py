@@ -2,8 +2,9 @@
 
 import pytest
 
-from moe_lib.accounting import MIXTRAL_8X7B, FeedForward, switch_base
+from moe_lib.accounting import FeedForward
 from moe_lib.figures.cost import cost
+from published_models import MIXTRAL_8X7B, switch_base
 
 LAYERS = {
     "dense": FeedForward(64, 256),

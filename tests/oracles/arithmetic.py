@@ -57,11 +57,3 @@ def slots_per_expert(
 ) -> int:
     """Capacity of one expert for one group of ``tokens``, k counted in."""
     return max(minimum, ceil_exactly(factor, top_k * tokens, experts))
-
-
-def matmul(x: Matrix, weight: Matrix) -> Matrix:
-    """``x @ weight.T``, as a linear layer stores its weight."""
-    return [
-        [sum(a * b for a, b in zip(row, out, strict=True)) for out in weight]
-        for row in x
-    ]

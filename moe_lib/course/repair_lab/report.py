@@ -85,7 +85,7 @@ def check_repair(
         balance_loss: maps the importance to a 0-d tensor.
     """
     pair = (model_class, balance_loss)
-    first = attempt(probe, pair, seconds)
+    first = attempt(probe, (model_class,), seconds)
     if first.error:
         return RepairReport((), _problem(first, pair, seconds))
     findings = tuple(_find(symptom, pair, seconds) for symptom in SYMPTOMS)
@@ -97,7 +97,7 @@ def check_repair(
     return RepairReport(findings, note=" ".join(filter(None, notes)))
 
 
-def probe(model_class: type[nn.Module], balance_loss: Callable) -> None:
+def probe(model_class: type[nn.Module]) -> None:
     """Build and run the model once; `Unfit` if the checks could not look at it."""
     if not (isinstance(model_class, type) and issubclass(model_class, nn.Module)):
         raise Unfit("give the class itself, check_repair(DigitMoE, balance_loss)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from moe_lib.accounting.feed_forward import FeedForward
-from moe_lib.accounting.transformer import Transformer
+from moe_lib.accounting import FeedForward, Transformer
 
 # Jiang et al. (2024), table 1, with grouped-query attention: 46,702,792,704 parameters,
 # 12,879,925,248 of them active. Norms are counted (266,240 in all).
