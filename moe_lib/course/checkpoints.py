@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from moe_lib.course.stored_results import StoredResult
-
-Columns = Mapping[str, Tensor] | StoredResult  # "arm: what" -> [S, C]
+from moe_lib.course.columns import Columns
 
 
 def arms_of(columns: Columns) -> list[str]:
     """The arms that were trained, in order: those of which the seconds are known."""
     split = (name.split(": ") for name in dict(columns))
     return [arm for arm, what in split if what == "seconds"]
+
+
+def last_bits(columns: Columns, arm: str) -> Tensor:
+    """``[S]``: bits per byte of held-out text, at the last checkpoint."""
+    return columns[f"{arm}: bits"][:, -1]
 
 
 def interpolated(x: Tensor, y: Tensor, at: Tensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moe_lib.course.evidence import Evidence, evidence_from
-from moe_lib.course.stored_results import digest
+from moe_lib.course.stored_results import StoredResult, digest
 
 FIELDS = {"id", "text", "source", "paper", "evidence", "origin", "digest"}
 
@@ -69,3 +69,8 @@ class Claim:
         except ValueError as problem:
             raise ValueError(f"claim {data['id']}: {problem}") from None
         return cls(**fields)
+
+
+def with_origin(result: StoredResult, claims: Iterable[Claim]) -> list[Claim]:
+    """The claims, which now say that their values come from the stored result."""
+    return [replace(claim, origin=result.origin) for claim in claims]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
 from moe_lib.course.evidence import Below, Exact, Near, Share
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_01 import (
@@ -152,14 +152,9 @@ def stored_claims() -> list[Claim]:
     rows = [StoredRow(race, entry["name"]) for entry in RACES]
     best = [_at_best_step(steps, name) for name in (rows[0].name, rows[2].name)]
     return [
-        *(
-            replace(claim, origin=race.origin)
-            for claim in race_claims(rows[:4], rows[4:6], rows[6:])
-        ),
-        replace(step_claim(*best), origin=steps.origin),
-        replace(
-            interference_claim(damage["weak"], damage["net"]), origin=damage.origin
-        ),
+        *with_origin(race, race_claims(rows[:4], rows[4:6], rows[6:])),
+        *with_origin(steps, [step_claim(*best)]),
+        *with_origin(damage, [interference_claim(damage["weak"], damage["net"])]),
     ]
 
 

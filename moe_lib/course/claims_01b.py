@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from moe_lib.course import measurements_01b as long
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.em_race import ArmTable
 from moe_lib.course.evidence import Below, Cited, Exact, Share
 from moe_lib.course.hard_gate_race import GateErrors
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_01b import arm_columns, deep_columns, gate_columns
-from moe_lib.course.stored_results import StoredResult
 from moe_lib.course.table import Table
 from moe_lib.course.where_and_what import WhereWhat
 
 HME, ARM = "Jordan and Jacobs 1994", "Jordan and Jacobs 1994, robot arm"
 DEEP, GATES = "Eigen et al. 2013", "Bengio et al. 2013 (1308.3432)"
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 
 
 def em_claims(changes: Tensor, arm: ArmTable) -> list[Claim]:
@@ -126,10 +124,10 @@ def stored_claims() -> list[Claim]:
         (long.GATES, _gate_claims),
     )
     return [
-        replace(claim, origin=result.origin)
+        claim
         for measurement, claims in judged
         for result in [stored(measurement)]
-        for claim in claims(result)
+        for claim in with_origin(result, claims(result))
     ]
 
 

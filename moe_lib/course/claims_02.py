@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import torch
-from torch import Tensor
 
 from moe_lib.course import measurements_02 as long
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.evidence import Below, Cited, Near
 from moe_lib.course.measurements import stored
-from moe_lib.course.stored_results import StoredResult
 
 PAPER = "Shazeer et al. 2017"
 TABLE_6, TABLE_7 = f"{PAPER}, table 6", f"{PAPER}, table 7"
 NONE, IMPORTANCE, LOAD, BOTH, STRONG = "0, 0", "0.2, 0", "0, 0.2", "0.1, 0.1", "1, 1"
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 
 
 def balance_claims(rows: Columns) -> list[Claim]:
@@ -142,8 +137,4 @@ def stored_claims() -> list[Claim]:
     judged = [(table, [*balance_claims(table), noise_claim(table)])]
     for result, name in ((sizes, "M2"), (lstm, "M2.lstm")):
         judged.append((result, size_claims(result, name, long.best_name(result, 1))))
-    return [
-        replace(claim, origin=result.origin)
-        for result, claims in judged
-        for claim in claims
-    ]
+    return [claim for pair in judged for claim in with_origin(*pair)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from moe_lib.course import cost_facts
 from moe_lib.course import measurements_02 as long
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
 from moe_lib.course.evidence import Below, Cited, Exact
 from moe_lib.course.measurements import stored
 from moe_lib.course.shrinking_batch import ExpertBatches, ProductSpeed
@@ -67,7 +65,7 @@ def stored_claims() -> list[Claim]:
         f"{PAPER}, tables 7 and 8", "24 % < 39 %",
         Below(100 * little, 100 * much, "%", 1),
     )  # fmt: skip
-    return [replace(claim, origin=result.origin)]
+    return with_origin(result, [claim])
 
 
 def cited_claims() -> list[Claim]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
 from moe_lib.course import measurements_03_lookup as long
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.evidence import Below, Exact, Near, Share
 from moe_lib.course.language_sharing import Sharing, sharings_from
 from moe_lib.course.lookup_setup import Setup
 from moe_lib.course.measurements import stored
-from moe_lib.course.measurements_03_lookup import Columns, best_name
+from moe_lib.course.measurements_03_lookup import best_name
 
 PAPER = "Lepikhin et al. 2020"
 POINTS = 3.0  # of a hundred facts: the margin of "as many as"
@@ -138,8 +138,4 @@ def stored_claims() -> list[Claim]:
         (widths, [width_claim(widths)]),
         (languages, sharing_claims(trained)),
     )
-    return [
-        replace(claim, origin=result.origin)
-        for result, claims in judged
-        for claim in claims
-    ]
+    return [claim for pair in judged for claim in with_origin(*pair)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
 from moe_lib.course import measurements_03_translation as long
-from moe_lib.course.checkpoints import Columns
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.evidence import Below, Exact
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_03_translation import (
@@ -130,6 +129,6 @@ def stored_claims() -> list[Claim]:
     """
     short, many = stored(long.SHORT), stored(long.LONG)
     return [
-        *(replace(c, origin=short.origin) for c in short_claims(short)),
-        *(replace(c, origin=many.origin) for c in long_claims(many)),
+        *with_origin(short, short_claims(short)),
+        *with_origin(many, long_claims(many)),
     ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from moe_lib.course import measurements_04_capacity as long
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Exact, Near, Share
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
+from moe_lib.course.evidence import BITS, Below, Exact, Near, Share
 from moe_lib.course.measurements import stored
-from moe_lib.course.measurements_04_capacity import FACTORS, LIMITED, Columns
+from moe_lib.course.measurements_04_capacity import FACTORS, LIMITED
 
 SWITCH, ST_MOE = "Fedus et al. 2021", "Zoph et al. 2022"
-UNIT = "bits/byte"
 MARGIN = 0.02  # bits per byte, about one per cent: what counts as little
 
 
@@ -68,7 +67,7 @@ def capacity_claims(columns: Columns) -> list[Claim]:
             "M4.capacity-quality", "Switch does well with little room (here: bits lost"
             f" by training at 1 rather than 2, both evaluated at 2; {MARGIN:g} counts"
             " as none)", f"{SWITCH}, table 1", "\u22121.561 against \u22121.554",
-            Near(none, lost, UNIT, 3, margin=MARGIN),
+            Near(none, lost, BITS, 3, margin=MARGIN),
         ),
         Claim(
             "M4.capacity-time", "less room is faster (here: one thread's time at 1 over"
@@ -79,14 +78,14 @@ def capacity_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M4.capacity-more", "more room helps (here: bits saved by 1.25 against 0.75"
             " in training and evaluation, against none)", table_8,
-            "\u22121.378 against \u22121.428", Below(none, more, UNIT, 3),
+            "\u22121.378 against \u22121.428", Below(none, more, BITS, 3),
         ),
         *(
             Claim(
                 f"M4.eval-room-{f:g}", "more room in evaluation than in training helps"
                 f" (here: bits saved by 2 for models trained at {f:g}, against none)",
                 table_8, said,
-                Below(none, bits_at(columns, f, f) - bits_at(columns, f, 2), UNIT, 4),
+                Below(none, bits_at(columns, f, f) - bits_at(columns, f, 2), BITS, 4),
             )
             for f, said in (
                 (1, "\u22121.384 against \u22121.397"), (1.25, "advised")
@@ -122,12 +121,12 @@ def balance_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M4.balance-free", "and 0.01 does not get in the way of the main loss"
             f" (here: bits lost against 0, no more than {MARGIN:g})", alpha, "stated",
-            Below(lost, torch.full_like(lost, MARGIN), UNIT, 3),
+            Below(lost, torch.full_like(lost, MARGIN), BITS, 3),
         ),
         Claim(
             "M4.balance-cost", "too large a coefficient costs quality (here: 0.01"
             " against 1)", alpha, "0.01 chosen of 0.1 to 0.00001",
-            Below(bits["0.01"], bits["1"], UNIT, 3),
+            Below(bits["0.01"], bits["1"], BITS, 3),
         ),
         Claim(
             "M4.alike", "too large a coefficient makes experts alike (here: mean cosine"
@@ -138,7 +137,7 @@ def balance_claims(columns: Columns) -> list[Claim]:
             "M4.alike-swap", "and the wrong expert then costs less (here: bits lost"
             " with the router's second choice, 1 against 0.01; but the weight that it"
             " keeps is smaller too)", "teaching texts", "stated",
-            Below(swap_cost(columns, "1"), swap_cost(columns, "0.01"), UNIT, 4),
+            Below(swap_cost(columns, "1"), swap_cost(columns, "0.01"), BITS, 4),
         ),
     ]  # fmt: skip
 
@@ -151,6 +150,6 @@ def stored_claims() -> list[Claim]:
     """
     capacity, pressure = stored(long.CAPACITY), stored(long.BALANCE)
     return [
-        *(replace(c, origin=capacity.origin) for c in capacity_claims(capacity)),
-        *(replace(c, origin=pressure.origin) for c in balance_claims(pressure)),
+        *with_origin(capacity, capacity_claims(capacity)),
+        *with_origin(pressure, balance_claims(pressure)),
     ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Cited, Exact
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.evidence import BITS, Below, Cited, Exact
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_04_scaling import SCALING, arms
 from moe_lib.course.scaling_ladder import Ladder, ladder_of
@@ -16,7 +14,6 @@ from moe_lib.course.switch_setup import Setup
 
 PAPER = "Fedus et al. 2021"
 TABLE_1 = f"{PAPER}, table 1"
-UNIT = "bits/byte"
 MORE = 1.05  # times a mixture's FLOPs: so much the dense model may have at most
 
 
@@ -47,7 +44,7 @@ def ladder_claims(ladder: Ladder) -> list[Claim]:
             f"M4.experts-{experts}", f"{experts} experts learn more from as many tokens"
             f" than {less}", f"{PAPER}, figure 4",
             "monotone from 2 to 256 experts, same steps",
-            Below(ends[arm], below, UNIT, 3),
+            Below(ends[arm], below, BITS, 3),
         ))  # fmt: skip
         below = ends[arm]
     few = [ends[ladder.rungs[e]] for e in (2, 4, 8)]
@@ -60,7 +57,7 @@ def ladder_claims(ladder: Ladder) -> list[Claim]:
         Claim(
             "M4.small", "two, four or eight experts are enough to beat the dense model"
             " (here: the worst of the three)", f"{PAPER}, appendix D", "stated",
-            Below(torch.stack(few).amax(dim=0), ladder.level, UNIT, 3),
+            Below(torch.stack(few).amax(dim=0), ladder.level, BITS, 3),
         ),
         Claim(
             "M4.steps", "a Switch model is where the dense one ends after a fraction of"
@@ -77,7 +74,7 @@ def ladder_claims(ladder: Ladder) -> list[Claim]:
             "M4.large", "a larger dense model does not catch up (here: 3.3 times the"
             f" arithmetic against {experts} experts, in as much time of one thread)",
             f"{PAPER}, figure 6", "2.5 times sooner than T5-Large, 3.5 times the FLOPs",
-            Below(fast, slow, UNIT, 3),
+            Below(fast, slow, BITS, 3),
         ),
     ]  # fmt: skip
 
@@ -109,17 +106,17 @@ def table_1_claims(ladder: Ladder) -> list[Claim]:
         Claim(
             "M4.top-2-roomy", "with much room two experts learn more from as many"
             " tokens (capacity factor 2)", TABLE_1, "\u22121.547 > \u22121.554",
-            Below(ends[top_2[2]], ends[switch[2]], UNIT, 3),
+            Below(ends[top_2[2]], ends[switch[2]], BITS, 3),
         ),
         Claim(
             "M4.top-1-low-capacity-1.25", "with little room one expert does (capacity"
             " factor 1.25)", TABLE_1, "\u22121.553 > \u22121.559",
-            Below(ends[usual], ends[top_2[1.25]], UNIT, 3),
+            Below(ends[usual], ends[top_2[1.25]], BITS, 3),
         ),
         Claim(
             "M4.top-1-low-capacity-1", "and with less (capacity factor 1)", TABLE_1,
             "\u22121.561 > \u22121.572",
-            Below(ends[switch[1]], ends[top_2[1]], UNIT, 3),
+            Below(ends[switch[1]], ends[top_2[1]], BITS, 3),
         ),
         Claim(
             "M4.lower-capacity-time", "the smallest buffers are the quickest way to the"
@@ -175,4 +172,4 @@ def stored_claims() -> list[Claim]:
     result = stored(SCALING)
     ladder = ladder_of(result)
     measured = [*ladder_claims(ladder), *table_1_claims(ladder)]
-    return [replace(claim, origin=result.origin) for claim in measured]
+    return with_origin(result, measured)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from moe_lib.course.claims import Claim
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.evidence import Below
 from moe_lib.course.measurements import stored
-from moe_lib.course.measurements_04b_finetuning import Columns, over_tasks
+from moe_lib.course.measurements_04b_finetuning import over_tasks
 
 PAPER = "Fedus et al. 2021"
 UNIT = "% right, mean of three tasks"
@@ -51,4 +50,4 @@ def stored_claims() -> list[Claim]:
     """
     result = stored("04b-finetuning")
     claims = fine_tuning_claims(result)
-    return [replace(claim, origin=result.origin) for claim in claims]
+    return with_origin(result, claims)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 
 from moe_lib.course import measurements_04b_stability as long
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Cited, Exact, Near
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
+from moe_lib.course.evidence import BITS, Below, Cited, Exact, Near
 from moe_lib.course.measurements import stored
-from moe_lib.course.measurements_04b_stability import Columns, arm_name
+from moe_lib.course.measurements_04b_stability import arm_name
 from moe_lib.course.precision import Probe
 from moe_lib.losses import router_z_loss
 from moe_lib.routers import SwitchRouter
 
 PAPER, ST_MOE = "Fedus et al. 2021", "Zoph et al. 2022"
-UNIT = "bits/byte"
 MARGIN = 0.03  # bits per byte: a hundredth of what a byte costs this early
 
 
@@ -31,13 +30,13 @@ def precision_claims(columns: Columns) -> list[Claim]:
             "M4.table-2-diverges", "a mixture trained in bf16, its router too, learns"
             " less than in float32 (there it diverged)", source,
             "-3.780 against -1.718",
-            Below(bits["float32"], bits["bfloat16"], UNIT, 3),
+            Below(bits["float32"], bits["bfloat16"], BITS, 3),
         ),
         Claim(
             "M4.selective", "with the router alone in float32, bf16 learns as much as"
             f" float32 (here: within {MARGIN} bits per byte)", source,
             "-1.716 against -1.718",
-            Near(bits["selective"], bits["float32"], UNIT, 3, margin=MARGIN),
+            Near(bits["selective"], bits["float32"], BITS, 3, margin=MARGIN),
         ),
         Claim(
             "M4.selective-time", "and a step takes less time than in float32 (here on"
@@ -79,7 +78,7 @@ def z_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M4.z-quality", "and costs no quality (here: within"
             f" {MARGIN} bits per byte)", source, "-1.741 against -1.755",
-            Near(*pair("bits"), UNIT, 3, margin=MARGIN),
+            Near(*pair("bits"), BITS, 3, margin=MARGIN),
         ),
         Claim(
             "M4.flips", "tokens settle on their experts while a model trains (here:"
@@ -154,6 +153,6 @@ def stored_claims() -> list[Claim]:
     """
     bits, runs = stored(long.PRECISION), stored(long.STABILITY)
     return [
-        *(replace(c, origin=bits.origin) for c in precision_claims(bits)),
-        *(replace(c, origin=runs.origin) for c in z_claims(runs)),
+        *with_origin(bits, precision_claims(bits)),
+        *with_origin(runs, z_claims(runs)),
     ]

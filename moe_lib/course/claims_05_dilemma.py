@@ -6,15 +6,13 @@ The criteria were written down before its numbers were seen. "Small" is 0, "usua
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Exact, Share
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
+from moe_lib.course.evidence import BITS, Below, Exact, Share
 from moe_lib.course.measurements import stored
-from moe_lib.course.measurements_05_dilemma import CHOICE, COEFFICIENTS, Columns
+from moe_lib.course.measurements_05_dilemma import CHOICE, COEFFICIENTS
 
 PITFALLS = "Zhou et al. 2022, section 3.1"
-UNIT = "bits/byte"
 ARMS = tuple(f"{w:g}" for w in COEFFICIENTS)
 
 
@@ -53,7 +51,7 @@ def dilemma_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M5.dilemma-large", "too large a coefficient costs quality (here: 0.01"
             " against 1)", PITFALLS, "stated",
-            Below(bits["0.01"], bits["1"], UNIT, 3),
+            Below(bits["0.01"], bits["1"], BITS, 3),
         ),
         Claim(
             "M5.dilemma-alike", "and makes experts alike (here: mean cosine of their"
@@ -69,7 +67,7 @@ def dilemma_claims(columns: Columns) -> list[Claim]:
         Claim(
             "M5.dilemma-best", "and learns more than any (here: against the best on"
             " average of six)", "Zhou et al. 2022, table 2",
-            "84.0 against 82.2 %", Below(bits[CHOICE], bits[best], UNIT, 3),
+            "84.0 against 82.2 %", Below(bits[CHOICE], bits[best], BITS, 3),
         ),
     ]  # fmt: skip
 
@@ -81,4 +79,4 @@ def stored_claims() -> list[Claim]:
         ResultsError: a stored result that may not be shown.
     """
     result = stored("05-dilemma")
-    return [replace(c, origin=result.origin) for c in dilemma_claims(result)]
+    return with_origin(result, dilemma_claims(result))

@@ -9,27 +9,21 @@ an expert better than top-1; a cap of 3 is to cost at most `MARGIN`, one of 2 so
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from moe_lib.course.checkpoints import first_reached
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Exact, Near, Share
+from moe_lib.course.checkpoints import first_reached, last_bits
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
+from moe_lib.course.evidence import BITS, Below, Exact, Near, Share
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_04b_finetuning import over_tasks
-from moe_lib.course.measurements_05_pretraining import (
-    CHOICE,
-    HALF,
-    MARKS,
-    TOP_2,
-    Columns,
-)
+from moe_lib.course.measurements_05_pretraining import CHOICE, HALF, MARKS, TOP_2
 from moe_lib.course.switch_runs import SwitchRun
 
 PAPER = "Zhou et al. 2022"
-RIGHT, UNIT = "% right, mean of the tasks", "bits/byte"
+RIGHT = "% right, mean of the tasks"
 MARGIN = 1.0  # per cent of right answers: what counts as no cost of a cap
 TOP_1 = "top-1 + loss"
 
@@ -48,11 +42,6 @@ def by_task(columns: Columns) -> dict[str, dict[str, Tensor]]:
         if task and what == "test accuracy":
             found.setdefault(arm, {})[task[0]] = 100 * columns[name]
     return found
-
-
-def last_bits(columns: Columns, arm: str) -> Tensor:
-    """``[S]``: bits per hidden byte of held-out text, at the end."""
-    return columns[f"{arm}: bits"][:, -1]
 
 
 def steps_to_top_2(columns: Columns, arm: str) -> Tensor:
@@ -123,7 +112,7 @@ def training_claims(columns: Columns) -> list[Claim]:
         *(
             Claim(
                 f"M5.factor-{id}", text, figure, said,
-                Below(last_bits(columns, low), last_bits(columns, high), UNIT, 3),
+                Below(last_bits(columns, low), last_bits(columns, high), BITS, 3),
             )
             for id, low, high, said, text in pairs
         ),
@@ -169,4 +158,4 @@ def stored_claims() -> list[Claim]:
         ResultsError: a stored result that may not be shown.
     """
     result = stored("05-pretraining")
-    return [replace(c, origin=result.origin) for c in pretraining_claims(result)]
+    return with_origin(result, pretraining_claims(result))

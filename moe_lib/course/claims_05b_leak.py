@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from moe_lib.course import measurements_05b_leak as long
-from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below, Exact, Near, Share
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
+from moe_lib.course.evidence import BITS, Below, Exact, Near, Share
 from moe_lib.course.leak import router_leak
 from moe_lib.course.measurements import stored
 from moe_lib.routers import (
@@ -23,9 +21,7 @@ from moe_lib.routers import (
     TopKRouter,
 )
 
-Columns = Mapping[str, Tensor]
 ZHOU, RAPOSO = "Zhou et al. 2022", "Raposo et al. 2024"
-UNIT = "bits/byte"
 MARGIN = 0.02  # bits per byte: what counts as little
 SAME = 1e-6  # bits per byte: rounding
 WIDTH, EXPERTS, TOKENS = 8, 4, 24
@@ -87,17 +83,17 @@ def leak_claims(columns: Columns) -> list[Claim]:
             "M5.gap", "a model that chooses among later tokens is worse when it writes"
             " (here: bits step by step more than teacher-forced, 32 texts side by side,"
             " against none)", f"{ZHOU}, section 6", "implied",
-            Below(none, gap(columns, "expert choice"), UNIT, 4),
+            Below(none, gap(columns, "expert choice"), BITS, 4),
         ),
         Claim(
             "M5.gap-per-text", "the same, if experts choose within each text",
             f"{ZHOU}, section 6", "implied",
-            Below(none, gap(columns, "expert choice, per text"), UNIT, 4),
+            Below(none, gap(columns, "expert choice, per text"), BITS, 4),
         ),
         Claim(
             "M5.gap-alone", "the same, for one text at a time", f"{ZHOU}, section 6",
             "small batches named as a limit",
-            Below(none, gap(columns, "expert choice", alone=True), UNIT, 4),
+            Below(none, gap(columns, "expert choice", alone=True), BITS, 4),
         ),
         Claim(
             "M5.no-gap", "token choice, thresholds and predictor write as they read"
@@ -116,7 +112,7 @@ def leak_claims(columns: Columns) -> list[Claim]:
                 f"M5.written-{arm.replace(' ', '-')}", f"{arm} costs little when"
                 " it writes (here: bits step by step more than top-2's;"
                 f" {MARGIN:g} counts as none)", "this course", "asked",
-                Near(none, more, UNIT, 3, MARGIN),
+                Near(none, more, BITS, 3, MARGIN),
             )
             for arm, more in written.items()
         ),
@@ -142,4 +138,4 @@ def stored_claims() -> list[Claim]:
         ResultsError: a stored result that may not be shown.
     """
     found = stored(long.LEAK)
-    return [replace(claim, origin=found.origin) for claim in leak_claims(found)]
+    return with_origin(found, leak_claims(found))

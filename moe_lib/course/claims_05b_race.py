@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from moe_lib.course.claims import Claim
+from moe_lib.course.checkpoints import last_bits
+from moe_lib.course.claims import Claim, with_origin
+from moe_lib.course.columns import Columns
 from moe_lib.course.deepseek_order import SOURCE, order_claims
-from moe_lib.course.evidence import Below, Exact
+from moe_lib.course.evidence import BITS, Below, Exact
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_05b_race import CAUSAL, MASKED
 
-Columns = Mapping[str, Tensor]
 PAPER = "Zhou et al. 2022"
-UNIT = "bits/byte"
 SPARSE = ("GShard", "Switch", "hash", "Mixtral top-2")  # none sees the future
 HONEST = "expert choice: step by step"
-
-
-def last_bits(columns: Columns, arm: str) -> Tensor:
-    """``[S]``: bits per byte of held-out text at the end."""
-    return columns[f"{arm}: bits"][:, -1]
 
 
 def honest_bits(columns: Columns) -> dict[str, Tensor]:
@@ -58,7 +50,7 @@ def masked_claims(columns: Columns) -> list[Claim]:
         *(
             Claim(
                 id, f"{text} (here: bits per hidden byte; the paper's are accuracies)",
-                f"{PAPER}, {where}", said, Below(bits[lower], bits[higher], UNIT, 3),
+                f"{PAPER}, {where}", said, Below(bits[lower], bits[higher], BITS, 3),
             )
             for id, lower, higher, where, said, text in pairs
         ),
@@ -76,17 +68,17 @@ def causal_claims(columns: Columns) -> list[Claim]:
             "M5.race-leak", "choosing among all tokens uses the future (here: bits that"
             " the same model loses when it is told step by step, against none)",
             f"{PAPER}, section 6", "stated",
-            Below(torch.zeros_like(gap), gap, UNIT, 4),
+            Below(torch.zeros_like(gap), gap, BITS, 4),
         ),
         Claim(
             "M5.race-honest", "told step by step, expert choice is behind top-2 of"
             " tokens (here: Mixtral's)", "not in the papers", "–",
-            Below(bits["Mixtral top-2"], told, UNIT, 3),
+            Below(bits["Mixtral top-2"], told, BITS, 3),
         ),
         Claim(
             "M6.order-sparse", "at one arithmetic every sparse router beats the dense"
             " model (here: the worst of four)", SOURCE, "1.867 to 1.932 against 2.060",
-            Below(worst, bits["dense"], UNIT, 3),
+            Below(worst, bits["dense"], BITS, 3),
         ),
         *order_claims(bits),
     ]  # fmt: skip
@@ -100,6 +92,6 @@ def stored_claims() -> list[Claim]:
     """
     masked, causal = stored(MASKED), stored(CAUSAL)
     return [
-        *(replace(c, origin=causal.origin) for c in causal_claims(dict(causal))),
-        *(replace(c, origin=masked.origin) for c in masked_claims(dict(masked))),
+        *with_origin(causal, causal_claims(dict(causal))),
+        *with_origin(masked, masked_claims(dict(masked))),
     ]

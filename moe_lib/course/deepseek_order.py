@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from moe_lib.course.claims import Claim
-from moe_lib.course.evidence import Below
+from moe_lib.course.evidence import BITS, Below
 from moe_lib.course.sample import Sample, values_of
 from moe_lib.course.table import Table
 
@@ -18,7 +18,6 @@ TABLE_1 = {
     "DeepSeekMoE": 1.808,
 }
 SOURCE = "Dai et al. 2024 (DeepSeekMoE), table 1"
-UNIT = "bits/byte"
 DASH = "\u2013"
 #: Claim, the router said to be lower, the one said to be higher, the statement.
 PAIRS = (
@@ -74,7 +73,7 @@ def order_claims(here: Mapping[str, Sequence[float]], origin: str = "") -> list[
         Claim(
             id, f"{text} (here: bits per byte of held-out text in the race)", SOURCE,
             f"{TABLE_1[lower]:.3f} against {TABLE_1[higher]:.3f}",
-            Below(_present(here, lower), _present(here, higher), UNIT, 3),
+            Below(_present(here, lower), _present(here, higher), BITS, 3),
             origin,
         )
         for id, lower, higher, text in PAIRS

@@ -14,6 +14,7 @@ from moe_lib.course.sample import Sample, Values, values_of
 
 EXACT, HOLDS, NOISE = "exact", "holds", "within noise"
 FAILS, CITED = "does not hold here", "cited only"
+BITS = "bits/byte"  # the unit of most claims
 VERDICTS = (EXACT, HOLDS, NOISE, FAILS, CITED)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from moe_lib.course.stored_results import StoredResult
+from moe_lib.course.columns import Columns
 from moe_lib.data.lookup import Lookup
 from moe_lib.models.lookup_net import LookupNet
 from moe_lib.running import evaluating
 
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 BIT = math.log(2)  # in nats
 SCRIPTS = {"ru": "Cyrillic", "ja": "Japanese", "hi": "Devanagari", "el": "Greek"}
 

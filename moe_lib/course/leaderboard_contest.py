@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-
-from torch import Tensor
 
 from moe_lib.course import progress_file
 from moe_lib.course.checking import FAILS, NOT_WRITTEN, PASSES, Verdict
 from moe_lib.course.checking.calling import Outcome, attempt, not_written
 from moe_lib.course.checking.readers_line import readers_line
+from moe_lib.course.columns import Columns
 from moe_lib.course.exercises_04b import LEADERBOARD
 from moe_lib.course.leaderboard import (
     SECONDS,
@@ -23,11 +22,9 @@ from moe_lib.course.leaderboard import (
 from moe_lib.course.leaderboard_standings import Board, Standing, keep, kept
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_04b_leaderboard import BASELINES
-from moe_lib.course.stored_results import StoredResult
 from moe_lib.data.domain_text import DomainText
 from moe_lib.data.text import load_text
 
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 BUILDING = 20.0  # seconds that building a model may take
 
 

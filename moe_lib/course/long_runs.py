@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from moe_lib.course.columns import Columns
 from moe_lib.course.stored_results import (
     FOLDER,
-    Columns,
     Measurement,
     ResultsError,
     plain,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from moe_lib.course.columns import Columns
 from moe_lib.course.language_sharing import Sharing
 from moe_lib.course.lookup_setup import Setup
-from moe_lib.course.measurements_03_lookup import NAMES, Columns, best_name
+from moe_lib.course.measurements_03_lookup import NAMES, best_name
 from moe_lib.course.table import Table
 
 

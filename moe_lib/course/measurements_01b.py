@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Config
 from moe_lib.course.em_race import ArmTable, arm_table
 from moe_lib.course.hard_gate_race import (
     GateErrors,
@@ -17,8 +17,6 @@ from moe_lib.course.hard_gate_race import (
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.where_and_what import EXPERTS, WhereWhat, train_deep_mixture
 from moe_lib.data.shifted_digits import shifted_digits
-
-Config = Mapping[str, Any]
 
 
 def arm_columns(arm: ArmTable) -> dict[str, Tensor]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from moe_lib.course.byte_runs import ByteRun, train_bytes, training_bits
 from moe_lib.course.byte_setup import Setup
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.columns import Columns, Config, column
+from moe_lib.course.stored_results import Measurement
 from moe_lib.data.text import load_text
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 EXPERTS = (1, 4, 16, 64)
 WEIGHTS = ((0, 0), (0.2, 0), (0, 0.2), (0.1, 0.1), (0.01, 0.01), (1, 1))
 COLUMNS = ("perplexity", "cv_importance", "cv_load", "max_over_mean")
@@ -39,8 +36,8 @@ def size_columns(runs: Mapping[str, Sequence[ByteRun]]) -> dict[str, Tensor]:
     """name -> runs; of each, held-out perplexity, and seconds of training."""
     columns = {}
     for name, group in runs.items():
-        columns[f"{name}: perplexity"] = _column(run.perplexity for run in group)
-        columns[f"{name}: seconds"] = _column(run.seconds for run in group)
+        columns[f"{name}: perplexity"] = column(run.perplexity for run in group)
+        columns[f"{name}: seconds"] = column(run.seconds for run in group)
     return columns
 
 
@@ -70,9 +67,9 @@ def names_of(columns: Columns, experts: int) -> list[str]:
 def balance_columns(rows: Mapping[str, Sequence[ByteRun]]) -> dict[str, Tensor]:
     """Row of table 6 -> runs; `COLUMNS` of each."""
     return {
-        f"{name}: {column}": _column(getattr(run, column) for run in group)
+        f"{name}: {what}": column(getattr(run, what) for run in group)
         for name, group in rows.items()
-        for column in COLUMNS
+        for what in COLUMNS
     }
 
 
@@ -86,7 +83,7 @@ def measure_sizes(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
         n: [train_bytes(s, text, seed) for seed in seeds] for n, s in setups.items()
     }
     trained = {
-        f"{n}: training perplexity": _column(2 ** training_bits(r, text) for r in group)
+        f"{n}: training perplexity": column(2 ** training_bits(r, text) for r in group)
         for n, group in runs.items()
     }
     return size_columns(runs) | trained
@@ -117,12 +114,8 @@ def measure_data(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
                 ("perplexity", (run.perplexity for run in runs)),
                 ("training perplexity", (2 ** training_bits(r, text) for r in runs)),
             ):
-                columns[f"{name}, {experts}: {part}"] = _column(values)
+                columns[f"{name}, {experts}: {part}"] = column(values)
     return columns
-
-
-def _column(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float64)
 
 
 WINDOW = Setup(steps=1000, tokens=2048)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Columns, Config, column
 from moe_lib.course.language_sharing import sharing, sharing_columns
 from moe_lib.course.lookup_runs import LookupRun, new_model, train_lookup
 from moe_lib.course.lookup_setup import Setup
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.data.lookup import load_lookup
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 PARTS = ("all", "high", "mid", "low")
 
 
@@ -29,10 +26,10 @@ def lookup_columns(runs: Mapping[str, Sequence[LookupRun]]) -> dict[str, Tensor]
     for name, group in runs.items():
         seen = [run.recalled() for run in group]
         for part in (part for part in PARTS if part in seen[0]):
-            columns[f"{name}: {part}"] = _column(100 * told[part] for told in seen)
+            columns[f"{name}: {part}"] = column(100 * told[part] for told in seen)
         unseen = (100 * run.recalled("unseen")["all"] for run in group)
-        columns[f"{name}: unseen"] = _column(unseen)
-        columns[f"{name}: seconds"] = _column(run.seconds for run in group)
+        columns[f"{name}: unseen"] = column(unseen)
+        columns[f"{name}: seconds"] = column(run.seconds for run in group)
     return columns
 
 
@@ -93,10 +90,6 @@ def measure_languages(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]
     for name, group in models.items():
         columns |= sharing_columns(name, [sharing(model, data) for model in group])
     return columns
-
-
-def _column(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float64)
 
 
 FULL = Setup(steps=2000, lr=0.02)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from moe_lib.course.checkpoints import Columns, arms_of, interpolated
+from moe_lib.course.checkpoints import arms_of, interpolated
+from moe_lib.course.columns import Columns, Config
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.translation_runs import TranslationRun, train_in_turns
 from moe_lib.course.translation_setup import Setup, arms
 from moe_lib.data.phrases import SHARES
 from moe_lib.data.translation import SIZES, Translation, load_translation
 
-Config = Mapping[str, Any]
 GROUPS = ("high", "mid", "low")
 MANY = {
     **dict.fromkeys(("fr", "es", "de", "it", "pt", "ru"), 8000),

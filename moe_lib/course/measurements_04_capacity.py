@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from moe_lib.course.byte_runs import balance
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.expert_similarity import (
     bits_of_second_best,
     expert_similarity,
     mean_of_pairs,
     only_mixture,
 )
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.placed import place
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import SwitchRun, train_in_turns
 from moe_lib.course.switch_setup import Setup
 from moe_lib.data.domain_text import DomainText
@@ -31,8 +30,6 @@ from moe_lib.data.text import load_text
 from moe_lib.language_modelling import evaluate
 from moe_lib.models.transformer import TransformerLM
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult
 FACTORS = (0.5, 0.75, 1, 1.25, 2, 4)
 COEFFICIENTS = (0, 0.0001, 0.001, 0.01, 0.1, 1)
 LIMITED = "at 1.25"  # the arms that may drop tokens in training

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from moe_lib.course.measurements_04_scaling import by_seed
+from moe_lib.course.columns import by_seed
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import train_in_turns
 from moe_lib.course.switch_setup import Setup, as_much_arithmetic

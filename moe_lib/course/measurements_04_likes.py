@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.information import foretold, information
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.placed import Placed, place
 from moe_lib.course.racing import Racer
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import switch_trainer
 from moe_lib.course.switch_setup import Setup
 from moe_lib.data.text import load_text
-
-Config = Mapping[str, Any]
 
 
 def told_by(placed: Placed) -> dict[str, Tensor]:

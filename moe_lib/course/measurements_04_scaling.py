@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import SwitchRun, train_in_turns
 from moe_lib.course.switch_setup import Setup, as_much_arithmetic
 from moe_lib.data.text import load_text
 
-Config = Mapping[str, Any]
 EXPERTS = (2, 4, 8, 16, 32)
 FACTORS = (2, 1.25, 1)
 
@@ -53,12 +52,6 @@ def run_columns(runs: Mapping[str, SwitchRun]) -> dict[str, Tensor]:
                 [dropped[a:b].mean() for a, b in zip(starts, run.steps, strict=True)]
             )
     return columns
-
-
-def by_seed(seeds: Sequence[int], columns_of: Any) -> dict[str, Tensor]:
-    """``columns_of(seed)`` of all seeds, each column stacked to ``[S, ...]``."""
-    found = [columns_of(seed) for seed in seeds]
-    return {name: torch.stack([one[name] for one in found]) for name in found[0]}
 
 
 def measure_scaling(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:

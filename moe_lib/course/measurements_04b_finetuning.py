@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Columns, Config
 from moe_lib.course.fine_tuning import FineTuned, FineTuning, fine_tune
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import train_in_turns
 from moe_lib.course.switch_setup import Setup, as_much_arithmetic
 from moe_lib.data.tasks import load_task
 from moe_lib.data.text import load_text
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 TASKS = ("docstring to library", "name to kind", "name to language")
 #: Setting -> (pre-trained model, dropout, expert dropout), in the paper's order.
 ARMS = {

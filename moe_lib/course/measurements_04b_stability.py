@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from torch import Tensor, nn
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.flips import changed_since, largest_jump
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.precision import (
     Bfloat16Router,
     in_bfloat16,
@@ -18,15 +17,13 @@ from moe_lib.course.precision import (
     trained_in_bfloat16,
 )
 from moe_lib.course.racing import Racer, race
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import SwitchRun, switch_trainer, train_in_turns
 from moe_lib.course.switch_setup import Setup
 from moe_lib.data.domain_text import DomainText
 from moe_lib.data.text import load_text
 from moe_lib.language_modelling import evaluate
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult
 ARMS = ("float32", "selective", "bfloat16")
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.exploring import WAYS, capacities, exploring_router
 from moe_lib.course.left_behind import NoTokenLeftBehindRouter, first_choice_loss
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.racing import Racer, race
 from moe_lib.course.starting import draw_afresh
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import switch_trainer
 from moe_lib.course.switch_setup import Setup
 from moe_lib.data.domain_text import DomainText
@@ -23,8 +22,6 @@ from moe_lib.language_modelling import evaluate
 from moe_lib.running import evaluating
 from moe_lib.training import Trainer
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S, ...]
 SCALES = (10, 1, 0.1, 0.01)
 AT_ONE, NOBODY = "argmax at 1", "nobody left behind at 1"
 ARMS = (*WAYS, AT_ONE, NOBODY)
@@ -113,11 +110,6 @@ def run_columns(
         columns[f"{arm}: training"] = bits.view(-1, PIECE).mean(dim=1)
         columns[f"{arm}: dropped"] = history["drop_fraction"].mean()
     return columns
-
-
-def last_bits(columns: Columns, arm: str) -> Tensor:
-    """``[S]``: bits per byte held out, at the last checkpoint."""
-    return columns[f"{arm}: bits"][:, -1]
 
 
 def measure_initialisation(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:

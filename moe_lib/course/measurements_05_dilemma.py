@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from moe_lib.course.byte_runs import balance
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.expert_similarity import expert_similarity, mean_of_pairs
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.placed import routing_of
 from moe_lib.course.race_runs import heldout_batch, race_columns
 from moe_lib.course.race_setup import Setup, choosing
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import train_in_turns
 from moe_lib.data.text import load_text
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S, ...]
 COEFFICIENTS = (0, 0.0001, 0.001, 0.01, 0.1, 1)
 CHOICE = "expert choice"
 

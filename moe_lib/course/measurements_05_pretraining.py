@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.fine_tuning import FineTuning, fine_tune
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.placed import routing_of
 from moe_lib.course.race_runs import heldout_batch, race_columns, run_race
 from moe_lib.course.race_setup import Setup, choosing
-from moe_lib.course.stored_results import Measurement, StoredResult
+from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_setup import as_much_arithmetic
 from moe_lib.data.tasks import TASKS, load_task
 from moe_lib.data.text import load_text
 from moe_lib.routing import Routing
 
-Config = Mapping[str, Any]
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S, ...]
 MARKS = (100, 200, 300, 400)
 MOST = 5  # experts of a token that are counted apart; the last count is of 5 or more
 TOP_2, CHOICE = "top-2 + loss", "expert choice 2"

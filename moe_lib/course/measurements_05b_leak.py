@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.leak_runs import leak_columns
 from moe_lib.course.leak_setup import Setup, ways_to_choose
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.race_runs import load_judge
 from moe_lib.course.stored_results import Measurement
 from moe_lib.course.switch_runs import train_in_turns
 from moe_lib.data.text import load_text
-
-Config = Mapping[str, Any]
 
 
 def measure_leak(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Config, by_seed
 from moe_lib.course.leak_runs import step_by_step_bits
-from moe_lib.course.measurements_04_scaling import by_seed
 from moe_lib.course.race_runs import race_columns, run_race
 from moe_lib.course.race_setup import Setup, field
 from moe_lib.course.stored_results import Measurement
 from moe_lib.data.text import load_text
 
-Config = Mapping[str, Any]
 MARKS = (60, 120, 240, 360, 480, 600)
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from moe_lib.course.claims_05_pretraining import (
-    by_task,
-    last_bits,
-    right_answers,
-    steps_to_top_2,
-)
-from moe_lib.course.measurements_05_pretraining import ARMS, CHOICE, TOP_2, Columns
+from moe_lib.course.checkpoints import last_bits
+from moe_lib.course.claims_05_pretraining import by_task, right_answers, steps_to_top_2
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_05_pretraining import ARMS, CHOICE, TOP_2
 from moe_lib.course.scaling_tables import missing, spread
 from moe_lib.course.table import Table
 

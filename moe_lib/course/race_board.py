@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from moe_lib.course.claims_05b_race import HONEST, honest_bits
+from moe_lib.course.columns import Columns
 from moe_lib.course.race_runs import BYTES_OF_STATE, race_columns
 from moe_lib.course.scaling_tables import spread
 from moe_lib.course.switch_runs import SwitchRun
 from moe_lib.course.table import Table
 
-Columns = Mapping[str, Tensor]
 AHEAD = "expert choice"  # in a decoder it sees what it is to tell
 HEAD = ("router", "bits per byte", "load CV", "without expert, %", "dropped in"
         " training, %", "seconds", "thousand weights", "MB in training")  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from moe_lib.course.measurements_04_capacity import FACTORS, Columns
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04_capacity import FACTORS
 from moe_lib.course.switch_setup import Setup
 from moe_lib.course.table import Table
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from moe_lib.accounting.memory import Memory, training_memory
 from moe_lib.checks import require_choice
-from moe_lib.course.checkpoints import Columns, arms_of, first_reached, interpolated
+from moe_lib.course.checkpoints import arms_of, first_reached, interpolated
+from moe_lib.course.columns import Columns
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_04_scaling import SCALING, arms, run_columns
 from moe_lib.course.switch_runs import SwitchRun

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from moe_lib.course import measurements_04b_stability as long
-from moe_lib.course.measurements_04b_stability import Columns, arm_name
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04b_stability import arm_name
 from moe_lib.course.table import Table
 
 #: Switch's table 2: early quality, examples per second.

@@ -22,7 +22,6 @@ from moe_lib.checks import require_count
 
 FOLDER = Path(__file__).parent / "results"
 COMMAND = "python -m moe_lib.course.measurements"
-Columns = dict[str, list]
 
 
 class ResultsError(ValueError):
@@ -54,7 +53,7 @@ class Measurement:
     config: Mapping[str, Any]
     seeds: Sequence[int]
     batch: int
-    measure: Callable[[Mapping[str, Any], Sequence[int]], Columns]
+    measure: Callable[[Mapping[str, Any], Sequence[int]], dict[str, list]]
 
     def __post_init__(self) -> None:
         require_count(f"{self.name}: number of seeds", len(self.seeds), minimum=2)

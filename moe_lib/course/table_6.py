@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from moe_lib.course.columns import Columns
 from moe_lib.course.measurements_02 import COLUMNS, weight_name
-from moe_lib.course.stored_results import StoredResult
 from moe_lib.course.table import Table
-
-Columns = Mapping[str, Tensor] | StoredResult  # name -> [S]
 
 #: (w_importance, w_load) -> test perplexity (of a word), CV of importance, CV of load,
 #: maximum over mean load; 256 experts, 4 at work.

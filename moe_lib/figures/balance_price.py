@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.course.claims_04_capacity import swap_cost
-from moe_lib.course.measurements_04_capacity import COEFFICIENTS, LIMITED, Columns
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04_capacity import COEFFICIENTS, LIMITED
 from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from moe_lib.course.measurements_04_capacity import FACTORS, Columns
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04_capacity import FACTORS
 from moe_lib.figures.panels import COLOURS, grid_of_panels
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.tints import faded

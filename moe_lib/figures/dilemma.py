@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from moe_lib.course.claims_05_dilemma import ARMS
-from moe_lib.course.measurements_05_dilemma import CHOICE, COEFFICIENTS, Columns
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_05_dilemma import CHOICE, COEFFICIENTS
 from moe_lib.figures.balance_price import add_series, places_of
 from moe_lib.figures.panels import COLOURS, DASHES, grid_of_panels
 from moe_lib.figures.style import figure, look_of

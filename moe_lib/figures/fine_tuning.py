@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.course.measurements_04b_finetuning import Columns, over_tasks
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04b_finetuning import over_tasks
 from moe_lib.figures.panels import COLOURS, SYMBOLS
 from moe_lib.figures.style import MUTED, figure
 

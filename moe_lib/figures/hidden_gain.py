@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.course.checkpoints import Columns
+from moe_lib.course.columns import Columns
 from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import MUTED, figure
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from torch import Tensor
 
+from moe_lib.course.columns import Columns
 from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import MUTED, figure
 
-Columns = Mapping[str, Tensor]
 SHOWN = (  # panel, column, its name
     (1, "read", "read as a whole"),
     (1, "written", "written byte by byte"),

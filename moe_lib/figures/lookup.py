@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from moe_lib.course.columns import Columns
 from moe_lib.course.lookup_setup import ARMS, Setup
-from moe_lib.course.measurements_03_lookup import FULL, PARTS, Columns, best_name
+from moe_lib.course.measurements_03_lookup import FULL, PARTS, best_name
 from moe_lib.figures.panels import COLOURS, SYMBOLS
 from moe_lib.figures.style import figure, look_of
 from moe_lib.figures.tints import faded

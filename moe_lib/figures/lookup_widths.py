@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
+from moe_lib.course.columns import Columns
 from moe_lib.course.lookup_setup import ARMS, Setup
-from moe_lib.course.measurements_03_lookup import FULL, Columns, at_width, best_name
+from moe_lib.course.measurements_03_lookup import FULL, at_width, best_name
 from moe_lib.figures.movie import add_frames
 from moe_lib.figures.panels import COLOURS, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from moe_lib.course.claims_05_pretraining import (
-    by_task,
-    last_bits,
-    right_answers,
-    steps_to_top_2,
-)
-from moe_lib.course.measurements_05_pretraining import (
-    ARMS,
-    CHOICE,
-    HALF,
-    MARKS,
-    TOP_2,
-    Columns,
-)
+from moe_lib.course.checkpoints import last_bits
+from moe_lib.course.claims_05_pretraining import by_task, right_answers, steps_to_top_2
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_05_pretraining import ARMS, CHOICE, HALF, MARKS, TOP_2
 from moe_lib.figures.palette import THEMES
 from moe_lib.figures.panels import SYMBOLS, grid_of_panels
 from moe_lib.figures.style import figure, look_of

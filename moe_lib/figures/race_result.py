@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from moe_lib.course.columns import Columns
 from moe_lib.figures.palette import colour
 from moe_lib.figures.panels import grid_of_panels
 from moe_lib.figures.style import figure, look_of
 
-Columns = Mapping[str, object]
 PANELS = {"bits": "bits per byte", "load cv": "load CV", "seconds": "seconds"}
 STEPWISE = "expert choice: step by step"
 ROW = 44  # px

@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.course.measurements_04b_start import (
-    AT_ONE,
-    NOBODY,
-    PIECE,
-    WAYS,
-    Columns,
-    last_bits,
-)
+from moe_lib.course.checkpoints import last_bits
+from moe_lib.course.columns import Columns
+from moe_lib.course.measurements_04b_start import AT_ONE, NOBODY, PIECE, WAYS
 from moe_lib.figures.panels import COLOURS, DASHES, SYMBOLS, grid_of_panels
 from moe_lib.figures.style import INK, MUTED, figure
 

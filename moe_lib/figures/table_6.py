@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from moe_lib.course.table_6 import HEADS, REFERENCE, Columns, Row, rows_of
+from moe_lib.course.columns import Columns
+from moe_lib.course.table_6 import HEADS, REFERENCE, Row, rows_of
 from moe_lib.figures.panels import COLOURS, grid_of_panels
 from moe_lib.figures.style import INK, figure
 

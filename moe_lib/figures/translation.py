@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
-from moe_lib.course.checkpoints import Columns, arms_of
+from moe_lib.course.checkpoints import arms_of
+from moe_lib.course.columns import Columns
 from moe_lib.course.measurements_03_translation import (
     GROUPS,
     at_equal_time,
