@@ -15,7 +15,6 @@ from moe_lib.checks import require_choice, require_matrix, require_share
 from moe_lib.course.switch_setup import Setup
 from moe_lib.routers import SwitchRouter
 from moe_lib.routers.router import router_precision
-from moe_lib.routers.token_choice import token_choice_table
 from moe_lib.routing import Routing
 from moe_lib.running import evaluating
 
@@ -36,7 +35,7 @@ class SampledRouter(SwitchRouter):
         if not self.training or not len(noisy_logits):
             return super().table(router_logits, noisy_logits, token_mask)
         chosen = noisy_logits.detach().softmax(dim=1).multinomial(1)  # [T, 1]
-        return table_of(self, chosen, router_logits, noisy_logits, token_mask)
+        return self.table_of(chosen, router_logits, noisy_logits, token_mask)
 
 
 class InputDropoutRouter(SwitchRouter):
@@ -73,36 +72,6 @@ class InputDropoutRouter(SwitchRouter):
         require_matrix("x", x, self.d_model)
         holes = F.dropout(router_precision(x), self.input_dropout)
         return self.route(self.gate(x), token_mask, noisy_logits=self.gate(holes))
-
-
-def table_of(
-    router: SwitchRouter,
-    chosen: Tensor,
-    router_logits: Tensor,
-    noisy_logits: Tensor,
-    token_mask: Tensor | None,
-) -> Routing:
-    """The table of `SwitchRouter`, but for its choice.
-
-    Args:
-        router: whose capacity and order count.
-        chosen: ``[T, 1]`` int64, any expert for each token.
-        router_logits, noisy_logits, token_mask: as in `Router.table`.
-    """
-    weight = noisy_logits.softmax(dim=1).gather(1, chosen)
-    capacity = router.slots.capacity(
-        len(chosen), router.num_experts, 1, training=router.training
-    )
-    return token_choice_table(
-        chosen,
-        weight,
-        router_logits,
-        router_logits.softmax(dim=1),
-        token_mask,
-        capacity=capacity,
-        group_size=router.slots.group_size,
-        priority=weight[:, 0] if router.batch_prioritized_routing else None,
-    )
 
 
 def exploring_router(setup: Setup, way: str) -> nn.Module:

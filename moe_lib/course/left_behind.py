@@ -10,7 +10,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from moe_lib.course.exploring import table_of
 from moe_lib.losses import load_balancing_loss
 from moe_lib.routers import SwitchRouter
 from moe_lib.routers.choose import top_k_indices
@@ -73,7 +72,7 @@ class NoTokenLeftBehindRouter(SwitchRouter):
             if not late.any():
                 break
         chosen = ranked[:, 0].where(late, place).unsqueeze(1)  # in vain: the first
-        return table_of(self, chosen, router_logits, noisy_logits, token_mask)
+        return self.table_of(chosen, router_logits, noisy_logits, token_mask)
 
 
 def first_choice_loss(routing: Routing) -> Tensor:

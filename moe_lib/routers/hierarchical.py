@@ -9,17 +9,19 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from moe_lib.checks import require_count, require_matrix, require_top_k
-from moe_lib.routers.noisy_top_k import keep_top_k, probability_in_top_k
-from moe_lib.routers.router import Router, RouterGate
+from moe_lib.checks import require_count, require_top_k
+from moe_lib.routers.noisy_top_k import (
+    NoisyRouter,
+    keep_top_k,
+    probability_in_top_k,
+)
 from moe_lib.routers.token_choice import token_choice_table
 from moe_lib.routing import Routing
 
 
-class HierarchicalRouter(Router):
+class HierarchicalRouter(NoisyRouter):
     """``y = sum_i sum_j G_primary(x)_i G_i(x)_j E_ij(x)`` (12): A = T * k * k rows.
 
     A primary gate chooses k of a groups; each chosen group's own gate chooses k of
@@ -54,33 +56,12 @@ class HierarchicalRouter(Router):
         self.branching = (groups, members)
         super().__init__(d_model, groups * members)
         self.top_k = top_k
-        self.noise = RouterGate(d_model, self.gate_width, bias=False)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.noise.weight)
 
     @property
     def gate_width(self) -> int:
         """a + a * b: one logit for each group and one for each expert."""
         groups, members = self.branching
         return groups * (1 + members)
-
-    def forward(
-        self,
-        x: Tensor,
-        token_mask: Tensor | None = None,
-        token_ids: Tensor | None = None,
-    ) -> Routing:
-        """Route ``x`` ``[T, d_model]``; the arguments are `Router`'s."""
-        require_matrix("x", x, self.d_model)
-        clean = self.gate(x)
-        if not self.training:
-            return self.route(clean, token_mask)
-        spread = F.softplus(self.noise(x))
-        noisy = clean + torch.randn_like(clean) * spread  # (4), on both levels
-        routing = self.route(clean, token_mask, noisy_logits=noisy)
-        chosen = routing.expert_index.view(-1, self.top_k, self.top_k)
-        load = self._expected_load(clean, noisy, spread, chosen, token_mask)
-        return dataclasses.replace(routing, expected_load=load)
 
     def table(
         self, router_logits: Tensor, noisy_logits: Tensor, token_mask: Tensor | None
@@ -105,23 +86,21 @@ class HierarchicalRouter(Router):
         primary, secondary = values.split([groups, groups * members], dim=1)
         return primary, secondary.reshape(-1, groups, members)
 
-    def _expected_load(
+    def expected_load(
         self,
         clean: Tensor,
         noisy: Tensor,
         spread: Tensor,
-        chosen: Tensor,
+        expert_index: Tensor,
         token_mask: Tensor | None,
     ) -> Tensor:
         """Load_H(X)_ij = Load_primary(X)_i * Load_i(X_i)_j / |X_i|  (14), ``[E]``.
 
         X_i are the tokens that were sent to group i. The plain Load_i(X_i)_j would
         give the primary gate no gradient.
-
-        Args:
-            chosen: ``[T, k, k]``, the experts' numbers.
         """
         groups, members = self.branching
+        chosen = expert_index.view(-1, self.top_k, self.top_k)
         group = chosen[:, :, 0] // members  # [T, k]
         levels = [self._levels(values) for values in (clean, noisy, spread)]
         primary = [level[0] for level in levels]

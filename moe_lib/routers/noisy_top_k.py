@@ -19,7 +19,61 @@ from moe_lib.routers.token_choice import token_choice_table
 from moe_lib.routing import Routing
 
 
-class NoisyTopKRouter(Router):
+class NoisyRouter(Router):
+    """Learned Gaussian noise on the gate's logits: on one level or on two.
+
+    In training H(x)_i = (x W_g)_i + N(0, 1) softplus((x W_noise)_i)  (4); both
+    matrices start at zero. A subclass has its `table` and its `expected_load`.
+
+    Args:
+        d_model, num_experts: as in `Router`.
+    """
+
+    def __init__(self, d_model: int, num_experts: int) -> None:
+        super().__init__(d_model, num_experts)
+        self.noise = RouterGate(d_model, self.gate_width, bias=False)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.noise.weight)
+
+    def forward(
+        self,
+        x: Tensor,
+        token_mask: Tensor | None = None,
+        token_ids: Tensor | None = None,
+    ) -> Routing:
+        """Route ``x`` ``[T, d_model]``; the arguments are `Router`'s."""
+        require_matrix("x", x, self.d_model)
+        clean = self.gate(x)
+        if not self.training:
+            return self.route(clean, token_mask)
+        spread = F.softplus(self.noise(x))
+        noisy = clean + torch.randn_like(clean) * spread  # (4)
+        routing = self.route(clean, token_mask, noisy_logits=noisy)
+        load = self.expected_load(
+            clean, noisy, spread, routing.expert_index, token_mask
+        )
+        return dataclasses.replace(routing, expected_load=load)
+
+    def expected_load(
+        self,
+        clean: Tensor,
+        noisy: Tensor,
+        spread: Tensor,
+        expert_index: Tensor,
+        token_mask: Tensor | None,
+    ) -> Tensor:
+        """``[E]``, how many tokens each expert would get with other noise.
+
+        Args:
+            clean, noisy, spread: ``[T, gate_width]``, x W_g, H(x) and the noise's
+                standard deviation.
+            expert_index: ``[A]`` int64, as in the table.
+            token_mask: ``[T]`` bool; padding counts in nothing.
+        """
+        raise NotImplementedError
+
+
+class NoisyTopKRouter(NoisyRouter):
     """Top-k of logits with learned Gaussian noise: A = T * k rows, none dropped.
 
     In training H(x)_i = (x W_g)_i + N(0, 1) softplus((x W_noise)_i)    (4)
@@ -42,29 +96,21 @@ class NoisyTopKRouter(Router):
     def __init__(self, d_model: int, num_experts: int, *, top_k: int = 2) -> None:
         super().__init__(d_model, num_experts)
         self.top_k = require_top_k(top_k, "num_experts", num_experts)
-        self.noise = RouterGate(d_model, num_experts, bias=False)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.noise.weight)
 
-    def forward(
+    def expected_load(
         self,
-        x: Tensor,
-        token_mask: Tensor | None = None,
-        token_ids: Tensor | None = None,
-    ) -> Routing:
-        """Route ``x`` ``[T, d_model]``; the arguments are `Router`'s."""
-        require_matrix("x", x, self.d_model)
-        clean = self.gate(x)
-        if not self.training:
-            return self.route(clean, token_mask)
-        spread = F.softplus(self.noise(x))
-        noisy = clean + torch.randn_like(clean) * spread  # (4)
-        routing = self.route(clean, token_mask, noisy_logits=noisy)
-        chosen = routing.expert_index.view(-1, self.top_k)
+        clean: Tensor,
+        noisy: Tensor,
+        spread: Tensor,
+        expert_index: Tensor,
+        token_mask: Tensor | None,
+    ) -> Tensor:
+        """Load(X)_i = sum over x of P(x, i)  (10), ``[E]``."""
+        chosen = expert_index.view(-1, self.top_k)
         stays = probability_in_top_k(clean, noisy, spread, chosen)
         if token_mask is not None:
             stays = stays.where(token_mask.unsqueeze(1), 0.0)
-        return dataclasses.replace(routing, expected_load=stays.sum(dim=0))  # (10)
+        return stays.sum(dim=0)
 
     def table(
         self, router_logits: Tensor, noisy_logits: Tensor, token_mask: Tensor | None

@@ -80,10 +80,25 @@ class SwitchRouter(Router):
     def table(
         self, router_logits: Tensor, noisy_logits: Tensor, token_mask: Tensor | None
     ) -> Routing:
+        chosen = top_k_indices(noisy_logits, 1)
+        return self.table_of(chosen, router_logits, noisy_logits, token_mask)
+
+    def table_of(
+        self,
+        chosen: Tensor,
+        router_logits: Tensor,
+        noisy_logits: Tensor,
+        token_mask: Tensor | None,
+    ) -> Routing:
+        """The table with a choice that somebody made, whose weight is p.
+
+        Args:
+            chosen: ``[T, 1]`` int64, any expert for each token.
+            router_logits, noisy_logits, token_mask: as in `table`.
+        """
         capacity = self.slots.capacity(
-            len(router_logits), self.num_experts, self.top_k, training=self.training
+            len(chosen), self.num_experts, self.top_k, training=self.training
         )
-        chosen = top_k_indices(noisy_logits, 1)  # [T, 1]
         clean, noisy = router_logits.softmax(dim=1), noisy_logits.softmax(dim=1)
         weight = noisy.gather(1, chosen)
         return token_choice_table(
