@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-from moe_lib.course import progress_file
-from moe_lib.course.checking import FAILS, NOT_WRITTEN, PASSES, Verdict
+from moe_lib.course.checking import Verdict
 from moe_lib.course.checking.calling import Outcome, attempt, not_written
-from moe_lib.course.checking.readers_line import readers_line
 from moe_lib.course.columns import Columns
+from moe_lib.course.contest import Jury, recorded
 from moe_lib.course.exercises_04b import LEADERBOARD
 from moe_lib.course.leaderboard import (
     SECONDS,
@@ -26,6 +25,7 @@ from moe_lib.data.domain_text import DomainText
 from moe_lib.data.text import load_text
 
 BUILDING = 20.0  # seconds that building a model may take
+JURY = Jury(LEADERBOARD, BUILDING)
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,9 +81,9 @@ def score_entry(
     """
     got = attempt(make_entry, (), BUILDING)
     if not_written(make_entry, got):
-        return Score(_verdict(NOT_WRITTEN, LEADERBOARD.title), leaderboard(columns))
+        return Score(JURY.not_written, leaderboard(columns))
     if got.error:
-        return _refused(got, make_entry, columns)
+        return Score(JURY.refused(got, make_entry), leaderboard(columns))
     columns = stored("04b-leaderboard") if columns is None else columns
     text = load_text() if text is None else text
     if seconds is None:
@@ -92,12 +92,13 @@ def score_entry(
     try:
         result = train_entry(make_entry, text, seed, seconds=seconds, label=name)
     except Refused as fault:
-        verdict = _recorded(_verdict(FAILS, f"refused: {fault}"))
-        return Score(verdict, leaderboard(columns))
+        got = Outcome(str(fault), None, ())
     except (Exception, KeyboardInterrupt) as error:  # the reader's code may do anything
-        return _refused(Outcome(None, error, ()), make_entry, columns)
-    verdict = _recorded(replace(judge(result, columns), note=keep(name, result)))
-    return Score(verdict, leaderboard(columns))
+        got = Outcome(None, error, ())
+    else:
+        verdict = replace(judge(result, columns), note=keep(name, result))
+        return Score(recorded(verdict), leaderboard(columns))
+    return Score(JURY.refused(got, make_entry), leaderboard(columns))
 
 
 def judge(result: Result, columns: Columns) -> Verdict:
@@ -105,26 +106,11 @@ def judge(result: Result, columns: Columns) -> Verdict:
     best = min(columns[f"{name}: bits"].min().item() for name in BASELINES)
     told = f"{result.bits:.3f} bits per byte after {result.steps:,} steps"
     if result.bits < best:
-        return _verdict(PASSES, f"{told}; the plain entries' best run has {best:.3f}")
-    return _verdict(FAILS, f"{told}; to pass, get below {best:.3f}")
+        return JURY.passes(f"{told}; the plain entries' best run has {best:.3f}")
+    return JURY.fails(f"{told}; to pass, get below {best:.3f}")
 
 
 def _results(columns: Columns, name: str) -> tuple[Result, ...]:
     names = [field.name for field in fields(Result)]
     rows = zip(*(columns[f"{name}: {what}"].tolist() for what in names), strict=True)
     return tuple(Result(*row) for row in rows)
-
-
-def _verdict(state: str, message: str) -> Verdict:
-    return Verdict(LEADERBOARD.id, state, message, helps=False)
-
-
-def _refused(got: Outcome, own: Callable, columns: Columns | None) -> Score:
-    verdict = _verdict(FAILS, f"refused: {got.problem(BUILDING)}")
-    verdict = _recorded(replace(verdict, line=readers_line(got.error, own)))
-    return Score(verdict, leaderboard(columns))
-
-
-def _recorded(verdict: Verdict) -> Verdict:
-    notes = (verdict.note, progress_file.record(verdict))
-    return replace(verdict, note=" ".join(filter(None, notes)))

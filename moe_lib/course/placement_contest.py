@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from moe_lib.course import progress_file
-from moe_lib.course.checking import FAILS, NOT_WRITTEN, PASSES, SECONDS, Verdict
+from moe_lib.course.checking import SECONDS, Verdict
 from moe_lib.course.checking.calling import attempt, not_written, unfit
-from moe_lib.course.checking.readers_line import readers_line
+from moe_lib.course.contest import Jury, recorded
 from moe_lib.course.exercises_03b import PLACEMENT
 from moe_lib.course.mistakes_03b import MISTAKES
 from moe_lib.course.placements import all_crossings, cases, crossings
@@ -20,6 +19,7 @@ from moe_lib.course.table import Table
 #: Routers whose co-activation is placed; a reader sees that of others in the chapter.
 SEEDS = tuple(range(100, 112))
 ENOUGH = 0.95
+JURY = Jury(PLACEMENT)
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ def score_placement(
         What the cell shows. A mean score of 95 % passes and is recorded.
     """
     if problem := unfit(place, ["together", "devices"]):
-        return _recorded(_verdict(FAILS, problem))
+        return Score(recorded(JURY.fails(problem)))
     placed = []
     for together, devices in cases(seeds):
         got = attempt(place, (together, devices), SECONDS)
         if not_written(place, got):
-            return Score(_verdict(NOT_WRITTEN, PLACEMENT.title))
+            return Score(JURY.not_written)
         if got.error:
-            verdict = _verdict(FAILS, got.problem(SECONDS))
-            return _recorded(replace(verdict, line=readers_line(got.error, place)))
+            verdict = JURY.fails(got.problem(SECONDS), got.error, place)
+            return Score(recorded(verdict))
         if fault := placement_fault(got.value, len(together), devices):
-            return _recorded(_verdict(FAILS, f"refused: {fault}"))
+            return Score(recorded(JURY.fails(f"refused: {fault}")))
         every = all_crossings(together, devices)
         yours = crossings(together, torch.as_tensor(got.value))
         best, mean = int(every.min()), every.double().mean().item()
         placed.append(Placed(together, devices, yours, best, mean))
-    return _recorded(judge(placed), placed)
+    return Score(recorded(judge(placed)), placed)
 
 
 def placement_fault(device: object, num_experts: int, devices: int) -> str:
@@ -126,8 +126,8 @@ def judge(placed: Sequence[Placed]) -> Verdict:
     score = sum(p.score for p in placed) / len(placed)
     told = f"{score:.0%} of what the best placements save over those by lot"
     if score >= ENOUGH:
-        return _verdict(PASSES, told)
-    verdict = _verdict(FAILS, f"{told}; {ENOUGH:.0%} passes")
+        return JURY.passes(told)
+    verdict = JURY.fails(f"{told}; {ENOUGH:.0%} passes")
     return replace(verdict, likely=_reason(placed))
 
 
@@ -141,11 +141,3 @@ def _reason(placed: Sequence[Placed]) -> str:
 
 def _by(place: Callable[[Tensor, int], Tensor], case: Placed) -> int:
     return crossings(case.together, place(case.together, case.devices))
-
-
-def _verdict(state: str, message: str) -> Verdict:
-    return Verdict(PLACEMENT.id, state, message, helps=False)
-
-
-def _recorded(verdict: Verdict, placed: Sequence[Placed] = ()) -> Score:
-    return Score(replace(verdict, note=progress_file.record(verdict)), placed)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from moe_lib.course import progress_file
-from moe_lib.course.checking import FAILS, NOT_WRITTEN, PASSES, SECONDS, Verdict
+from moe_lib.course.checking import SECONDS, Verdict
 from moe_lib.course.checking.calling import Outcome, attempt, not_written
-from moe_lib.course.checking.readers_line import readers_line
+from moe_lib.course.contest import Jury, recorded
 from moe_lib.course.exercises_05b import ENTER_RACE
 from moe_lib.course.measurements import stored
 from moe_lib.course.measurements_05b_race import CAUSAL, MARKS
@@ -29,6 +28,7 @@ from moe_lib.layer import MoE
 
 MakeRouter = Callable[[int, int], nn.Module]
 Runs = Mapping[str, SwitchRun]
+JURY = Jury(ENTER_RACE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +79,7 @@ def enter_race(
         raise ValueError(f"name={name!r} is in the race already: give another")
     setup = choosing(runs["Switch"].setup, "top-k", each)
     losses = setup.losses if losses is None else losses
+    own = _written_by_reader(make_router)
 
     def make() -> nn.Module:
         return make_router(setup.d_model, setup.num_experts)
@@ -88,9 +89,9 @@ def enter_race(
 
     got = attempt(check, (), SECONDS)
     if not_written(check, got):
-        return Score(_verdict(NOT_WRITTEN, ENTER_RACE.title))
+        return Score(JURY.not_written)
     if got.error or got.value:
-        return _refused(got, make_router)
+        return Score(JURY.refused(got, own))
     seed = runs["Switch"].seed
     try:
         mine = train_in_turns(
@@ -102,15 +103,16 @@ def enter_race(
         untaught = _untaught(router := _router(mine[name]))
         fault = entry_fault(router, setup, losses)
         if fault := fault or arithmetic_fault(model, inputs, setup):
-            return _refused(Outcome(f"once trained, {fault}", None, ()), make_router)
+            got = Outcome(f"once trained, {fault}", None, ())
+            return Score(JURY.refused(got, own))
     except KeyboardInterrupt:
         told = "stopped by hand in training; run the cell again, the others' runs stay"
-        return Score(_recorded(_verdict(FAILS, told)))
+        return Score(recorded(JURY.fails(told)))
     except Exception as error:  # the reader's code may do anything
-        return _refused(Outcome(None, error, ()), make_router)
+        return Score(JURY.refused(Outcome(None, error, ()), own))
     everybody = {**runs, name: mine[name]}
     told = place(everybody, name) + untaught
-    return Score(_recorded(_verdict(PASSES, told)), runs_board(everybody, name))
+    return Score(recorded(JURY.passes(told)), runs_board(everybody, name))
 
 
 def place(runs: Runs, name: str) -> str:
@@ -159,24 +161,8 @@ def _untaught(router: nn.Module) -> str:
     return "; no gradient reached its weights, they are as they were drawn"
 
 
-def _verdict(state: str, message: str) -> Verdict:
-    return Verdict(ENTER_RACE.id, state, message, helps=False)
-
-
-def _refused(got: Outcome, make_router: MakeRouter) -> Score:
-    if got.error is None:
-        return Score(_recorded(_verdict(FAILS, f"refused: {got.value}")))
-    verdict = _verdict(FAILS, f"refused: {got.problem(SECONDS)}")
-    line = readers_line(got.error, _written_by_reader(make_router))
-    return Score(_recorded(replace(verdict, line=line)))
-
-
 def _written_by_reader(make_router: MakeRouter) -> Callable:
     """A function whose globals are the reader's: a class has none, and what it
     inherits has the library's."""
     own = vars(make_router).values() if inspect.isclass(make_router) else ()
     return next(filter(inspect.isfunction, own), make_router)
-
-
-def _recorded(verdict: Verdict) -> Verdict:
-    return replace(verdict, note=progress_file.record(verdict))

@@ -7,17 +7,16 @@ the same bytes for equally many steps with the same seeds; the verdict compares 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from torch import nn
 
-from moe_lib.course import progress_file
 from moe_lib.course.byte_runs import ByteRun, train_bytes
 from moe_lib.course.byte_setup import Setup
-from moe_lib.course.checking import FAILS, NOT_WRITTEN, PASSES, SECONDS, Verdict
+from moe_lib.course.checking import SECONDS, Verdict
 from moe_lib.course.checking.calling import Outcome, attempt, not_written
-from moe_lib.course.checking.readers_line import readers_line
+from moe_lib.course.contest import Jury, recorded
 from moe_lib.course.evidence import FAILS as HIGHER
 from moe_lib.course.evidence import HOLDS as LOWER
 from moe_lib.course.evidence import Below
@@ -45,6 +44,7 @@ COLUMNS = {
     "max_over_mean": "max / mean load",
 }
 BALANCE = ("cv_load", "max_over_mean")
+JURY = Jury(BEAT_TABLE_6)
 Values = Mapping[str, Sequence[float]]
 
 
@@ -107,20 +107,21 @@ def score_router(
         router = got.value
         got = attempt(lambda: contract_fault(router, losses, setup), (), SECONDS)
     if not_written(make_router, got):
-        return Score(_verdict(NOT_WRITTEN, BEAT_TABLE_6.title))
+        return Score(JURY.not_written)
     if got.error or got.value:
-        return _refused(got, own)
+        return Score(JURY.refused(got, own))
     text = load_text() if text is None else text
     try:
         yours = [_run(setup, text, s, make_router, losses, "yours") for s in seeds]
         faults = [contract_fault(_router(run), losses, setup) for run in yours]
         if fault := next(filter(None, faults), ""):
-            return _refused(Outcome(f"once trained, {fault}", None, ()), own)
+            got = Outcome(f"once trained, {fault}", None, ())
+            return Score(JURY.refused(got, own))
         reference = _reference(setup, text, tuple(seeds))
     except (Exception, KeyboardInterrupt) as error:  # the reader's code may do anything
-        return _refused(Outcome(None, error, ()), own)
+        return Score(JURY.refused(Outcome(None, error, ()), own))
     compared = compare(_columns(yours), reference)
-    return _recorded(judge(compared), compared)
+    return Score(recorded(judge(compared)), compared)
 
 
 def compare(yours: Values, reference: Values) -> dict[str, Below]:
@@ -139,14 +140,14 @@ def judge(compared: Mapping[str, Below]) -> Verdict:
     better = [name for name in BALANCE if compared[name].verdict == LOWER]
     perplexity = compared["perplexity"]
     if uneven:
-        return _verdict(FAILS, f"not balanced: {', '.join(map(against, uneven))}")
+        return JURY.fails(f"not balanced: {', '.join(map(against, uneven))}")
     if perplexity.verdict == HIGHER:
         by = f"{-perplexity.gap:.3f} ± {perplexity.two_se:.3f}"
-        return _verdict(FAILS, f"balanced, but perplexity is worse by {by}")
+        return JURY.fails(f"balanced, but perplexity is worse by {by}")
     if not better:
-        return _verdict(FAILS, "same balance, within two standard errors")
+        return JURY.fails("same balance, within two standard errors")
     told = ", ".join(map(against, better))
-    return _verdict(PASSES, f"beats the reference: {told}, at no worse perplexity")
+    return JURY.passes(f"beats the reference: {told}, at no worse perplexity")
 
 
 def _router(run: ByteRun) -> nn.Module:
@@ -179,18 +180,3 @@ def _run(
 ) -> ByteRun:
     options = {"make_router": make_router, "losses": losses}
     return train_bytes(setup, text, seed, label=f"{name}, seed {seed}", **options)
-
-
-def _verdict(state: str, message: str) -> Verdict:
-    return Verdict(BEAT_TABLE_6.id, state, message, helps=False)
-
-
-def _refused(got: Outcome, own: Callable | None) -> Score:
-    if got.error is None:
-        return _recorded(_verdict(FAILS, f"refused: {got.value}"))
-    verdict = _verdict(FAILS, f"refused: {got.problem(SECONDS)}")
-    return _recorded(replace(verdict, line=own and readers_line(got.error, own)))
-
-
-def _recorded(verdict: Verdict, compared: Mapping[str, Below] | None = None) -> Score:
-    return Score(replace(verdict, note=progress_file.record(verdict)), compared)
