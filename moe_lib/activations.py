@@ -17,6 +17,14 @@ def activate(
 
     With "relu" ``h`` is overwritten: where it was not positive is all that backward
     needs to know.
+
+    Args:
+        activation: one of `ACTIVATIONS`.
+        h, gate: ``[..., d_ff]``; gate is None but for "swiglu".
+        mask: ``[..., d_ff]``, what dropout multiplies by; None: nothing.
+
+    Returns:
+        ``[..., d_ff]``.
     """
     if activation == "relu":
         a = h.relu_()
@@ -30,7 +38,12 @@ def activate_backward(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The hidden rows again, and the gradients of ``h`` and ``gate``.
 
-    ``grad`` is that of the hidden rows; it is overwritten.
+    Args:
+        activation, h, gate, mask: as `activate` was given them; ``h`` as it left it.
+        grad: ``[..., d_ff]``, that of the hidden rows; it is overwritten.
+
+    Returns:
+        Three ``[..., d_ff]``; the last is None where there is no gate.
     """
     if mask is not None:
         grad.mul_(mask)

@@ -93,7 +93,11 @@ def exchange_counts(
 def payload_bytes(
     num_rows: int, d_model: int, dtype: torch.dtype, payload: str = "same"
 ) -> int:
-    """Bytes that ``num_rows`` rows of ``d_model`` numbers of ``dtype`` travel as."""
+    """Bytes that ``num_rows`` rows of ``d_model`` numbers of ``dtype`` travel as.
+
+    Raises:
+        ValueError: an unknown payload.
+    """
     require_choice("payload", payload, PAYLOADS)
     if payload == "int8":
         return num_rows * (d_model + SCALE_BYTES)

@@ -16,6 +16,10 @@ def truncated_normal_(weight: Tensor, *, fan_in: int, scale: float = 1.0) -> Ten
     cut at two deviations leaves a real deviation of 0.88 sqrt(s / n); as in the paper,
     that is not made up for.
 
+    Args:
+        weight: of any shape; it is changed, and returned.
+        fan_in: n. scale: s.
+
     Raises:
         ValueError: the scale is not a positive number.
     """

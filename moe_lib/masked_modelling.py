@@ -42,6 +42,9 @@ def masked_objective(
         length, size: bytes of a text, texts in a batch.
         share: of the bytes hidden, each with this probability. BERT hid 0.15; small
             models that are trained for a short time learn more from more.
+
+    Raises:
+        ValueError: ``share`` is not from 0 to below 1.
     """
     require_share("share", share)
 

@@ -151,7 +151,11 @@ class ExpertParallel(nn.Module):
 
 
 def share_of(experts: nn.Module, rank: int, ranks: int) -> Experts:
-    """A copy of the experts ``rank * E / R`` and next, E / R of them."""
+    """A copy of the experts ``rank * E / R`` and next, E / R of them.
+
+    Raises:
+        ValueError: the experts are not `Experts`, or E is no multiple of ``ranks``.
+    """
     if type(experts) is not Experts:
         raise ValueError(
             f"the experts are {type(experts).__name__}: only moe_lib.experts.Experts"

@@ -41,6 +41,9 @@ def warmup_then_root(optimizer: Optimizer, warmup: int) -> LambdaLR:
 
     It knows no end of the run, so models read at any step are on an equal footing. The
     rule of T5 and of Switch, but for their constant rate in place of the warm-up.
+
+    Raises:
+        ValueError: a warm-up of less than one step.
     """
     require_count("warmup", warmup)
     return LambdaLR(

@@ -18,7 +18,7 @@ def mutual_information(gates: Tensor, label: Tensor, *, hard: bool = True) -> fl
         hard: count each row's largest gate only; else spread it over all experts.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or no tokens.
     """
     p = joint_table(gates, label, hard=hard)  # [L, E]
     independent = p.sum(dim=1, keepdim=True) * p.sum(dim=0, keepdim=True)
@@ -27,7 +27,14 @@ def mutual_information(gates: Tensor, label: Tensor, *, hard: bool = True) -> fl
 
 
 def joint_table(gates: Tensor, label: Tensor, *, hard: bool = True) -> Tensor:
-    """The joint distribution of label and expert, ``[L, E]`` float64, sum 1."""
+    """The joint distribution of label and expert, ``[L, E]`` float64, sum 1.
+
+    Args:
+        gates, label, hard: as in `mutual_information`.
+
+    Raises:
+        ValueError: shapes that do not fit, or no tokens.
+    """
     if gates.ndim != 2 or label.shape != gates.shape[:1] or len(label) == 0:
         raise ValueError(
             f"gates {list(gates.shape)} and label {list(label.shape)} do not fit:"

@@ -22,7 +22,7 @@ from sources import (
     source_cells,
 )
 
-#: Written by `python tools/notebooks.py --twice`.
+#: Written by `python tools/twice.py`.
 TIMES = ROOT / "book" / "times.json"
 #: Seconds that the whole course and one chapter may take, on two cores.
 LIMITS = {"course": 12 * 60, "chapter": 90}

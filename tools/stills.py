@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sources import ROOT
 from tidy import PLOTLY, VIEWS
 
-ROOT = Path(__file__).resolve().parent.parent
 # Run on its own: importing moe_lib would load torch as well.
 _MODULES = runpy.run_path(str(ROOT / "moe_lib" / "widgets" / "modules.py"))
 module_text = _MODULES["module_text"]

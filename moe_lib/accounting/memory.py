@@ -45,6 +45,9 @@ def training_memory(
     """The four parts; ``optimiser`` is one of `STATES`, and "none" means no training.
 
     Without training there are no gradients, and nothing is kept for backward.
+
+    Raises:
+        ValueError: an unknown optimiser.
     """
     require_choice("optimiser", optimiser, tuple(STATES))
     weights = parameters * dtype.itemsize

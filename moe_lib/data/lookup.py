@@ -125,6 +125,9 @@ def name_features(names: Sequence[str], d_model: int, seed: int = 0) -> Tensor:
 
     The sum of one frozen random vector for each run of 1 to 4 characters, so that
     similar names are near one another. Only sums of hashes: nothing is learnt.
+
+    Raises:
+        ValueError: ``d_model`` below 1.
     """
     require_count("d_model", d_model)
     buckets = 16_384

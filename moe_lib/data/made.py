@@ -17,6 +17,9 @@ def zigzag(num_points: int = 300, seed: int = 0) -> tuple[Tensor, Tensor, Tensor
     """Four noisy straight pieces: ``x``, ``y`` ``[T, 1]`` float64, ``piece`` ``[T]``.
 
     Piece k covers -2 + k .. -1 + k; the noise has standard deviation `NOISE`.
+
+    Raises:
+        ValueError: fewer than one point.
     """
     require_count("num_points", num_points)
     draw = torch.Generator().manual_seed(seed)
@@ -36,6 +39,9 @@ def robot_arm(num_cases: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     Targets: the two angular accelerations, exact, for two unit point masses at the ends
     of two massless unit links without gravity. Jordan and Jacobs (1994) used an arm
     with four joints, 12 inputs and 4 targets; this one is small enough for a notebook.
+
+    Raises:
+        ValueError: fewer than one case.
     """
     require_count("num_cases", num_cases)
     draw = torch.Generator().manual_seed(seed)

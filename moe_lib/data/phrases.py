@@ -20,7 +20,18 @@ def make_pairs(
     max_length: int,
     rng: random.Random,
 ) -> dict[str, tuple[str, str]]:
-    """``source -> (kind, English)``, that many different sources."""
+    """``source -> (kind, English)``, that many different sources.
+
+    Args:
+        language: of the sources, such as "de".
+        shares: kind -> how often it is drawn, beside the others; see `SHARES`.
+        max_length: characters that neither phrase may exceed.
+        rng: makes all choices.
+
+    Raises:
+        ValueError: Babel does not know the language, or so many different phrases are
+            not found in twenty times as many draws.
+    """
     locales = [cldr.locale(language), cldr.locale("en")]
     units = [set(locale.unit_display_names) for locale in locales]
     known = {
