@@ -189,13 +189,21 @@ assert routing.kept.sum() == routing.tokens_per_expert.sum()
 # None of it needs a running kernel: in the book the same pictures move as well.
 # A notebook that you have not run yet shows a still.
 #
-# **Training** shows a progress bar. Stop it with the stop button (or Ctrl-C):
-# what was learnt is kept, the next cell works, and `run` goes on from there.
+# **Training** shows a progress bar, and you may stop it with the stop button (or
+# Ctrl-C). A `Trainer` keeps what was learnt, and its `run` goes on from there. A
+# cell that compares whole runs ends without a result: half a run would mislead.
+# Run that cell again before you go on.
 #
 # **Profiles.** The *quick* profile runs each chapter in at most a minute and a
-# half on two CPU cores. `start("full")` takes more seeds and more steps. The
-# chapters' models are small and stay on the processor; where there is a GPU,
-# `course.device` names it for what you try yourself.
+# half on two CPU cores. `start("full")` takes more seeds and more steps.
+#
+# **A GPU** is used where torch finds one: from chapter 2 on the language models
+# and translators train on `course.device`, in mixed precision if the GPU
+# multiplies bf16 (a T4 does not). In between they come back to the processor,
+# where everything else is done, and what is smaller never leaves it. Numbers
+# then differ from ours as with another version of torch, and "seconds" are the
+# GPU's. `start(device="cpu")` leaves it alone. We had no GPU: tests show that
+# a run there is the same run, not how fast it is.
 #
 # **Your numbers.** Everything is seeded: run a chapter twice, and all printed
 # numbers are the same, seconds aside. Another processor changes last digits.
@@ -203,8 +211,13 @@ assert routing.kept.sum() == routing.tokens_per_expert.sum()
 # one kind of text is your Python's own source: about as much as another seed
 # does, which tables show as ±. A verdict that was close may then turn.
 #
+# **Files.** Open the `.ipynb`, run it, write in it. The `.py` beside it is its
+# source, for those who change the course. Exercises come with their solutions
+# (below), and `make update` keeps aside what you wrote.
+#
 # **On Colab** click the badge at the top of a chapter. The first cell installs
-# `moe_lib` and leaves Colab's own torch alone.
+# `moe_lib` and leaves Colab's own torch alone. For a GPU choose *Runtime,
+# Change runtime type* before you start.
 #
 # **Exercises** check themselves as you run the cell. Try this one: replace
 # `raise NotImplementedError` by your answer, and run.

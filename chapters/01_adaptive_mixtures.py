@@ -522,8 +522,9 @@ def alive_experts(gates):
 #   do better.
 # - On real vowels the experts first agree, then part; two of four, and two of
 #   eight, are left.
-# - Table 1 comes out as printed under one convention and as nearly a tie under
-#   another. With each system at its own best step the mixture is ahead.
+# - Table 1 has its gap between mixtures and plain networks under one convention,
+#   and nearly none under another. With each system at its own best step the
+#   mixture is ahead.
 # - A mixture of weak experts shields one task from the other. Strong experts
 #   need not.
 #

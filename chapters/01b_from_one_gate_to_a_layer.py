@@ -22,7 +22,7 @@
 # Algorithm", 1994; Eigen, Ranzato and Sutskever, "Learning Factored
 # Representations in a Deep Mixture of Experts", 2013; Bengio, Léonard and
 # Courville on gradients through hard choices, 2013 · *Reading:* 30 minutes ·
-# *Running:* 40 seconds on two CPU cores, full profile six minutes · *Builds on:*
+# *Running:* 35 seconds on two CPU cores, full profile six minutes · *Builds on:*
 # [chapter 1](01_adaptive_mixtures.ipynb)
 #
 # We will see
@@ -493,7 +493,7 @@ def reinforce_gradient(probs, chosen, losses):
 # rule for balance, the wish to compute little. Nobody had put them together at
 # a size where it counts. What if the gate keeps a few of its best experts,
 # drops the rest *before* they run, and learns by plain back-propagation?
-# Chapter 2: keep only k.
+# [Chapter 2](02_outrageously_large.ipynb): keep only k.
 #
 # ### References
 #

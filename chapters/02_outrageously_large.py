@@ -74,8 +74,9 @@ from moe_lib.course.byte_runs import train_bytes
 from moe_lib.course.byte_setup import Setup
 
 small = Setup(num_experts=16, top_k=2, d_ff=128, steps=100, tokens=512)
-both = train_bytes(small, text)
-none = train_bytes(small.but(w_importance=0, w_load=0), text)
+both = train_bytes(small, text, device=course.device)
+alone = small.but(w_importance=0, w_load=0)
+none = train_bytes(alone, text, device=course.device)
 
 # %%
 from moe_lib.figures import history
@@ -301,7 +302,9 @@ print("FLOPs per token beyond the dense model's:", surplus(models))
 # %%
 seeds = range(course.pick(quick=3, full=5))
 runs = {
-    experts: [train_bytes(setup, text, seed) for seed in seeds]
+    experts: [
+        train_bytes(setup, text, seed, device=course.device) for seed in seeds
+    ]
     for experts, setup in models.items()
 }
 
@@ -353,7 +356,9 @@ lstm = Setup(
     tokens=2048,
     steps=course.pick(quick=150, full=1500),
 )
-reader = train_bytes(lstm, text, label="LSTM, 16 experts")
+reader = train_bytes(
+    lstm, text, label="LSTM, 16 experts", device=course.device
+)
 
 # %%
 from moe_lib.course.placed import place
@@ -447,7 +452,10 @@ setups = {
 three = range(course.pick(quick=3, full=5))
 rows = balance_columns(
     {
-        name: [train_bytes(setup, text, seed) for seed in three]
+        name: [
+            train_bytes(setup, text, seed, device=course.device)
+            for seed in three
+        ]
         for name, setup in setups.items()
     }
 )
@@ -467,7 +475,7 @@ rows = balance_columns(
 
 # %%
 alone = small.but(top_k=1, w_importance=0, w_load=0, steps=60)
-single = train_bytes(alone, text)
+single = train_bytes(alone, text, device=course.device)
 gate = single.model.body.ffns[0].router.gate
 demand = place(single.model, alone, text).routing.demand_per_expert
 print("largest weight of the gate:", gate.weight.abs().max().item())
@@ -583,7 +591,8 @@ score_router(lambda: MyRouter(64, 16, top_k=4), my_losses)
 #   enough tokens. In a short run they predict worse.
 # - The experts follow letters, not subjects, and some of that they had before
 #   they learnt anything.
-# - Some balance is nearly free, none is expensive, and too much is worst.
+# - Some balance is nearly free. None at all costs a tenth of the perplexity, and
+#   ten times as much costs about the same.
 #
 # The arithmetic per token stays; so where is the bill? Each of 64 experts sees
 # a sixteenth of the batch, all of them must be held in memory, and tokens must

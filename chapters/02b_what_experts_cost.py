@@ -19,7 +19,7 @@
 # notice that your mixture is broken?**
 #
 # *Paper:* Shazeer et al., "Outrageously Large Neural Networks", ICLR 2017,
-# section 3 and appendix B · *Reading:* 30 minutes · *Running:* 30 seconds on
+# section 3 and appendix B · *Reading:* 30 minutes · *Running:* 25 seconds on
 # two CPU cores · *Builds on:*
 # [chapter 2](02_outrageously_large.ipynb)
 #
@@ -441,7 +441,8 @@ setup = Setup(
     steps=course.pick(quick=200, full=1000),
     tokens=course.pick(quick=1024, full=2048),
 )
-placed = place(train_bytes(setup, text).model, setup, text)
+model = train_bytes(setup, text, device=course.device).model
+placed = place(model, setup, text)
 advantages_table(placed)
 
 # %% [markdown]
@@ -503,7 +504,8 @@ def times_dearer(num_experts, top_k, share):
 #
 # In 2017 all of this ran on a few dozen GPUs, by hand. If an expert gets more
 # tokens than it has room for, it waits or fails. What if the room were fixed
-# beforehand, and the rest turned away? Chapter 3: GShard and capacity.
+# beforehand, and the rest turned away? [Chapter 3](03_gshard.ipynb): GShard and
+# capacity.
 #
 # ### References
 #

@@ -20,7 +20,7 @@
 #
 # *Paper:* Lepikhin, Lee, Xu, Chen, Firat, Huang, Krikun, Shazeer and Chen,
 # "GShard: Scaling Giant Models with Conditional Computation and Automatic
-# Sharding", ICLR 2021 · *Reading:* 30 minutes · *Running:* 50 seconds on two CPU
+# Sharding", ICLR 2021 · *Reading:* 30 minutes · *Running:* 45 seconds on two CPU
 # cores · *Builds on:* [chapter 2](02_outrageously_large.ipynb) and
 # [2b](02b_what_experts_cost.ipynb)
 #
@@ -377,7 +377,7 @@ half = {code: n // 2 for code, n in SIZES.items()}
 phrases = load_translation(half, num_test=27, max_length=32)
 small = QUICK.but(steps=course.pick(quick=320, full=1600))
 race = {
-    name: train_translation(arms(small)[name], phrases)
+    name: train_translation(arms(small)[name], phrases, device=course.device)
     for name in ("dense", "experts")
 }
 

@@ -20,7 +20,7 @@
 #
 # *Paper:* Fedus, Zoph and Shazeer, "Switch Transformers: Scaling to Trillion
 # Parameter Models with Simple and Efficient Sparsity", JMLR 2022 (2021) ·
-# *Reading:* 30 minutes · *Running:* 45 seconds on two CPU cores · *Builds on:*
+# *Reading:* 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
 # [chapter 3](03_gshard.ipynb)
 #
 # We will see
@@ -193,7 +193,7 @@ text = load_text(course.pick(quick=800_000, full=2_600_000))
 setup = Setup(steps=course.pick(quick=300, full=1000))
 setups = {"dense": as_much_arithmetic(setup), "switch 16": setup}
 marks = [setup.steps * n // 6 for n in range(1, 7)]
-runs = train_in_turns(setups, text, checkpoints=marks)
+runs = train_in_turns(setups, text, checkpoints=marks, device=course.device)
 
 # %%
 from moe_lib.course.scaling_ladder import ladder_of_runs, stored_ladder

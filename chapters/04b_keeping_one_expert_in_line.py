@@ -20,7 +20,7 @@
 #
 # *Papers:* Fedus, Zoph and Shazeer, "Switch Transformers", JMLR 2022; Zoph et al.,
 # "ST-MoE: Designing Stable and Transferable Sparse Expert Models", 2022 · *Reading:*
-# 30 minutes · *Running:* 45 seconds on two CPU cores · *Builds on:*
+# 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
 # [chapter 4](04_switch.ipynb)
 #
 # We will see
@@ -155,6 +155,7 @@ runs = train_in_turns(
     text,
     checkpoints=looks,
     judge=lambda model: judge_logits(model, text, setup),
+    device=course.device,
 )
 settling({name: stability_of(run) for name, run in runs.items()}, looks)
 

@@ -19,7 +19,7 @@
 # if the experts chose the tokens?**
 #
 # *Papers:* Zhou et al., "Mixture-of-Experts with Expert Choice Routing", NeurIPS 2022
-# · *Reading:* 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
+# · *Reading:* 30 minutes · *Running:* 30 seconds on two CPU cores · *Builds on:*
 # [chapter 4](04_switch.ipynb)
 #
 # We will see
@@ -27,7 +27,7 @@
 # - one matrix read by its rows, then by its columns: perfect balance for nothing;
 # - a layer in a dozen lines, and words that five experts read, or none;
 # - the dilemma that goes away, and what it had really cost;
-# - encoders that learn hidden bytes, then four tasks, with ten routers;
+# - ten encoders, nine of them with routers, that learn hidden bytes, then four tasks;
 # - a cap on how many experts a token may have, as a small programme to solve.
 
 # %% tags=["setup"]
@@ -194,7 +194,9 @@ setups = {
     "top-2 + loss": choosing(base, "GShard", 2),
     "expert choice": choosing(base, "expert choice", 2),
 }
-runs = run_race(setups, text, checkpoints=(steps // 2, steps))
+runs = run_race(
+    setups, text, checkpoints=(steps // 2, steps), device=course.device
+)
 
 # %%
 from moe_lib.figures.race_movie import race_movie

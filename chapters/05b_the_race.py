@@ -21,7 +21,7 @@
 #
 # *Papers:* Zhou et al., "Mixture-of-Experts with Expert Choice Routing", 2022; Raposo
 # et al., "Mixture-of-Depths", 2024; Dai et al., "DeepSeekMoE", 2024 · *Reading:* 30
-# minutes · *Running:* 50 seconds on two CPU cores · *Builds on:*
+# minutes · *Running:* 40 seconds on two CPU cores · *Builds on:*
 # [chapter 5](05_expert_choice.ipynb)
 #
 # We will see
@@ -123,7 +123,7 @@ for name, router in routers.items():
 # %% [markdown]
 # It is the comparison that leaks, not the word "expert". Switch serves whoever comes
 # first, and later tokens cannot push earlier ones out. As soon as places go to the best
-# instead (chapter 3's batch priority), the future is in it again. Every router of
+# instead (**batch prioritised routing**), the future is in it again. Every router of
 # `moe_lib` has this test.
 
 # %% [markdown]
@@ -149,7 +149,8 @@ from moe_lib.data.text import load_text
 text = load_text(course.pick(quick=800_000, full=2_600_000))
 ways = ways_to_choose(LeakSetup(steps=course.pick(quick=120, full=600)))
 pair = ("Mixtral top-2", "expert choice, per text")
-trained = train_in_turns({name: ways[name] for name in pair}, text)
+both = {name: ways[name] for name in pair}
+trained = train_in_turns(both, text, device=course.device)
 
 # %%
 rows = []
@@ -228,7 +229,7 @@ from moe_lib.course.race_runs import run_race
 from moe_lib.figures.race_movie import race_movie
 
 racing = field(Setup(steps=course.pick(quick=60, full=600)))
-runs = run_race(racing, text)
+runs = run_race(racing, text, device=course.device)
 race_movie(runs)
 
 # %% [markdown]
@@ -370,7 +371,7 @@ class MyRouter(Router):
         raise NotImplementedError
 
 
-enter_race(MyRouter, runs, text)
+enter_race(MyRouter, runs, text, device=course.device)
 
 # %% [markdown]
 # ## What we saw

@@ -74,7 +74,7 @@ def cited_claims() -> list[Claim]:
         Claim(
             "M2.thousands", "a GPU computes thousands of times as much as it can send",
             f"{PAPER}, section 3.2", "thousands to one",
-            Cited("no network of GPUs here; chapter 3 measures between processes"),
+            Cited("no network of GPUs here; chapter 3b measures between processes"),
         ),
         Claim(
             "M2.share", "the experts do about 40 % of all operations, at .74 to 1.56"
