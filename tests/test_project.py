@@ -28,7 +28,7 @@ def name_of(requirement: str) -> str:
 
 
 def project_files() -> list[Path]:
-    """Files that git tracks or would add; all files where this is no checkout."""
+    """Files that git tracks or would add; skips where this is no checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True,
@@ -77,7 +77,22 @@ def test_the_public_address_is_written_once():
         for path in project_files()
         if path.suffix != ".ipynb" and address in path.read_text("utf-8", "ignore")
     ]
-    assert holders == ["pyproject.toml"]
+    assert holders == ["README.md", "pyproject.toml"]  # tools/readme.py makes README's
+
+
+def test_readme_s_map_has_every_room():
+    text = (ROOT / "README.md").read_text("utf-8")
+    where = text.split("## Where things are")[1].split("\n## ")[0]
+    rooms = {
+        f"{file.parent.name}/" for file in (ROOT / "moe_lib").glob("*/__init__.py")
+    }
+    rooms |= {file.name for file in (ROOT / "moe_lib").glob("[!_]*.py")}
+    inside = [path.relative_to(ROOT) for path in project_files()]
+    rooms |= {f"{path.parts[0]}/" for path in inside if len(path.parts) > 1}
+    missing = [room for room in rooms if room not in where and room[0] != "."]
+    assert not missing
+    named = set(re.findall(r"\b\w+\.py\b", where)) - {"NN_name.py", "switch.py"}
+    assert named <= rooms
 
 
 def test_files_of_the_library_are_short():

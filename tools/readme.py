@@ -3,17 +3,18 @@
     python tools/readme.py [--check]
 
 The table is made from the chapters' opening cells and the measured times, the picture
-(light and dark) from the playground that chapter 0 holds, by the real widget.
---check only says whether the table is of today.
+(light and dark) from the playground that chapter 0 holds, by the real widget. Every
+address on GitHub becomes this project's. --check only says whether all is of today.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 import sys
 
 from catalogue import readme_table
-from sources import CHAPTERS, ROOT, read_notebook
+from sources import CHAPTERS, ROOT, read_notebook, repository
 from stills import DARK_PAGE, PAGE, draw, live_outputs
 from tidy import PLAYGROUND
 
@@ -22,7 +23,8 @@ BEGIN, END = "<!-- made by tools/readme.py -->\n", "\n<!-- end -->"
 
 
 def with_table(text: str) -> str:
-    """README with today's table between its marks; ValueError without marks."""
+    """README with today's address and table; ValueError without the table's marks."""
+    text = re.sub(r"https://github\.com/[\w-]+/[\w-]+", repository(), text)
     before, mark, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (mark and end):
