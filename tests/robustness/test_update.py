@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+import update as update_tool
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "update.py"
 PLAIN = {
@@ -48,7 +51,8 @@ def upstream(tmp_path):
     (folder / "chapters").mkdir()
     git(folder.parent, "init", "-q", "-b", "main", "upstream")
     shutil.copy(TOOL, folder / "tools")
-    shutil.copy(TOOL.parents[1] / ".gitignore", folder)
+    for name in (".gitignore", "pyproject.toml"):
+        shutil.copy(TOOL.parents[1] / name, folder)
     publish(folder, **{"01_one": notebook("x = 1"), "02_two": notebook("y = 1")})
     return folder
 
@@ -85,7 +89,9 @@ def everything(clone):
         if file.is_file() and not file.is_relative_to(clone / ".git")
         and "my_work" not in file.parts
     }  # fmt: skip
-    return files, git(clone, "rev-parse", "HEAD")
+    where = next((f for f in (clone, clone.parent) if (f / ".git").exists()), None)
+    told = ("rev-parse", "HEAD"), ("status", "--porcelain"), ("diff", "--cached")
+    return files, [git(where, *arguments) for arguments in told if where]
 
 
 def at_newest(clone, upstream):
@@ -117,7 +123,7 @@ def test_work_is_kept_and_the_new_edition_stands_in_its_place(clone, upstream):
     assert kept(clone) == {"01_one.ipynb": mine}
     assert at_newest(clone, upstream)
     assert {name: (clone / name).read_text() for name in own} == own
-    assert update(clone).stdout == "this is the newest edition\n"
+    assert update(clone).stdout == f"this is the newest edition at {upstream}\n"
 
 
 def test_what_the_new_edition_leaves_alone_stays_in_place(clone, upstream):
@@ -175,8 +181,32 @@ def locked_branch(clone, upstream):
     (clone / ".git" / "refs" / "heads" / "main.lock").touch()
 
 
-def no_room(clone, upstream):
+def no_folder(clone, upstream):
     (clone / "chapters" / "my_work").touch()
+
+
+def detached(clone, upstream):
+    git(clone, "checkout", "-q", "--detach")
+
+
+def rewritten(clone, upstream):
+    git(upstream, "commit", "-q", "--amend", "-m", "another")
+    git(clone, "fetch", "-q")
+    git(clone, "reset", "-q", "--soft", "@{upstream}")
+    git(upstream, "commit", "-q", "--amend", "-m", "yet another")
+
+
+def renamed_branch(clone, upstream):
+    git(upstream, "branch", "-m", "trunk")
+
+
+def in_another_repository(clone, upstream):
+    """As unpacked from a ZIP somewhere in the reader's own clone of a thesis."""
+    (clone / ".git").rename(clone.parent / ".git")
+
+
+def without_git(clone, upstream):
+    (clone / ".git").rename(clone.parent / "elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -184,16 +214,23 @@ def no_room(clone, upstream):
     [
         (own_commit, "this clone has commits of its own, 1: `git merge @{upstream}`"),
         (no_network, "the new edition cannot be fetched: "),
-        (no_upstream, "no upstream to update from: "),
+        (no_upstream, "no upstream to update from: `git switch main`"),
+        (detached, "no upstream to update from: `git switch main`"),
+        (renamed_branch, "if it is gone, `git clone https://"),
+        (rewritten, "the course's history was rewritten: `git clone https://"),
+        (in_another_repository, "this folder is no clone: `git clone https://"),
+        (without_git, "this folder is no clone: `git clone https://"),
         (locked_index, "index.lock"),
         (locked_branch, "main.lock"),
-        (no_room, "my_work"),
+        (no_folder, "my_work"),
     ],
 )
 def test_a_refusal_leaves_everything_as_it_was(clone, upstream, trouble, said):
     (clone / ONE).write_text(notebook("mine"))
     (clone / TWO).write_text(notebook("y = 1", "what the kernel said"))
-    publish(upstream, **{"01_one": notebook("x = 2"), "02_two": notebook("y = 2")})
+    (upstream / "tools/update.py").open("a").write("# theirs\n")
+    new = {"01_one": notebook("x = 2"), "02_two": notebook("y = 2"), "09_new": "z"}
+    publish(upstream, **new)
     trouble(clone, upstream)
     before = everything(clone)
     done = update(clone)
@@ -203,30 +240,108 @@ def test_a_refusal_leaves_everything_as_it_was(clone, upstream, trouble, said):
     assert everything(clone) == before
 
 
-def slow_git(tmp_path, which):
-    """A git on PATH that says when it begins ``which`` and then takes its time."""
+def git_that(tmp_path, which, first):
+    """The folder of a git for PATH that runs a shell command before ``which``."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    real = shutil.which("git")
-    script = f'#!/bin/sh\n[ "$1" = {which} ] && touch {folder}/begun && sleep 1\n'
-    (folder / "git").write_text(f'{script}exec {real} "$@"\n')
+    script = f'#!/bin/sh\n[ "$1" = {which} ] && {{ {first}; }}\n'
+    (folder / "git").write_text(f'{script}exec {shutil.which("git")} "$@"\n')
     (folder / "git").chmod(0o755)
     return folder
 
 
-@pytest.mark.parametrize("which", ["fetch", "checkout", "merge"])
+def long_notebook(source):
+    return notebook(source, "much " * 4000)
+
+
+# A lock on the branch stops git after the last file, a full disk within a file: that
+# stands for itself as the longest file that the shell allows, in blocks of 512 bytes.
+@pytest.mark.parametrize("first", ["touch .git/refs/heads/main.lock",
+                                   "trap '' XFSZ; ulimit -f 8"])  # fmt: skip
+def test_a_merge_that_fails_half_way_is_undone(clone, upstream, tmp_path, first):
+    publish(upstream, **{name: long_notebook(name) for name in ("02_two", "03_three")})
+    assert update(clone).returncode == 0
+    (clone / ONE).write_text(notebook("staged"))
+    (clone / "chapters/09_new.ipynb").write_text("the reader had that name first")
+    git(clone, "add", "-A")
+    (clone / ONE).write_text(mine := long_notebook("mine"))
+    (clone / TWO).write_text(long_notebook("02_two") + "\n")  # merely executed
+    names = ("01_one", "02_two", "03_three", "08_new", "09_new")
+    publish(upstream, **{name: long_notebook(f"{name}, theirs") for name in names})
+    before = everything(clone)
+    folder = git_that(tmp_path, "merge", first)
+    done = update(clone, PATH=f"{folder}:{PLAIN['PATH']}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("not updated, all is as it was: ")
+    assert everything(clone) == before
+    assert not list((clone / ".git").glob("update-*"))
+    (clone / ".git/refs/heads/main.lock").unlink(missing_ok=True)
+    again = update(clone)
+    assert again.returncode == 0, again.stderr
+    assert at_newest(clone, upstream)
+    assert kept(clone)["01_one.ipynb"] == mine
+
+
+def test_what_is_saved_in_the_middle_is_no_trace_of_git(clone, upstream, tmp_path):
+    publish(upstream, **{"02_two": notebook("y = 2")})
+    save = f"echo saved just now > {clone / TWO}"
+    folder = git_that(tmp_path, "merge", save)
+    done = update(clone, PATH=f"{folder}:{PLAIN['PATH']}")
+    assert "would be overwritten by merge" in done.stderr
+    assert (clone / TWO).read_text() == "saved just now\n"
+
+
+def test_what_cannot_be_put_back_is_named_with_its_place(clone, upstream, tmp_path):
+    (clone / ONE).write_text(mine := notebook("mine"))
+    publish(upstream, **{"01_one": notebook("x = 2")})
+    folder = git_that(tmp_path, "merge", "rm -r chapters; touch chapters; exit 1")
+    done = update(clone, PATH=f"{folder}:{PLAIN['PATH']}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    where = re.search(
+        f"not put back: {clone / ONE}, which is now (.+) \\(", done.stderr
+    )
+    assert Path(where[1]).read_text() == mine
+
+
+def test_an_edition_without_room_is_refused_before_anything(
+    clone, upstream, monkeypatch
+):
+    (clone / ONE).write_text(long_notebook("mine"))
+    publish(upstream, **{"01_one": long_notebook("x = 2"), "03": "new"})
+    git(clone, "fetch", "-q")
+    monkeypatch.setattr(update_tool, "ROOT", clone)
+    monkeypatch.setattr(update_tool, "SPARE", 0)
+    new, free = {ONE, "chapters/03.ipynb"}, 3 + len(long_notebook("x = 2") * 2)
+    assert len(long_notebook("mine")) == len(long_notebook("x = 2")) - 1
+    for room in (free - 2, free - 1):
+        usage = shutil._ntuple_diskusage(0, 0, room)
+        monkeypatch.setattr(shutil, "disk_usage", lambda place, usage=usage: usage)
+        if room == free - 1:
+            update_tool.require_room(new, {ONE})
+        else:
+            with pytest.raises(RuntimeError, match="needs 0 MB, and 0 are free"):
+                update_tool.require_room(new, {ONE})
+
+
+def test_git_is_missing(clone, tmp_path):
+    assert "git is not installed: get it" in update(clone, PATH=str(tmp_path)).stderr
+
+
+@pytest.mark.parametrize("which", ["fetch", "reset", "merge"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_half_way_nothing_is_lost(clone, upstream, tmp_path, which, how):
     mine = notebook("mine")
     (clone / ONE).write_text(mine)
     publish(upstream, **{"01_one": notebook("x = 2")})
-    folder = slow_git(tmp_path, which)
+    begun = tmp_path / "bin" / "begun"
+    folder = git_that(tmp_path, which, f"touch {begun}; sleep 1")
     process = subprocess.Popen(
         [sys.executable, "-I", clone / "tools" / "update.py"], cwd="/",
         env=PLAIN | {"PATH": f"{folder}:{PLAIN['PATH']}"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    while not (folder / "begun").exists():
+    while not begun.exists():
+        assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, how)
     _, said = process.communicate(timeout=20)
