@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moe_lib.locking import locked
+from moe_lib.locking import LockError, locked
 
 Entries = dict[str, Any]
 VARIABLE = "MOE_LIB_PROGRESS"  # names the progress file; the others stand beside it
@@ -31,7 +31,7 @@ def read(file: Path, entries_of: Callable[[Any], Entries]) -> tuple[Entries, str
     try:
         return load(file, entries_of), _told.get(file, "")
     except OSError as error:
-        return {}, f"{file.name} cannot be read: {file.absolute()}: {_reason(error)}"
+        return {}, f"{file.name} cannot be read: {file}: {_reason(error)}"
     except ValueError as error:
         return {}, (
             f"{file.name} cannot be read ({error}): mend or delete it; the next"
@@ -54,26 +54,23 @@ def change(
     """
     note = ""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(file):
+        target = Path(os.path.realpath(file))  # a link stays one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target):
             try:
-                entries = load(file, entries_of)
+                entries = load(target, entries_of)
             except ValueError as error:
-                aside, entries = _set_aside(file), {}
+                aside, entries = _set_aside(target), {}
                 note = (
-                    f"{file.name} could not be read ({error}): it is now"
-                    f" {aside.name}, a new one begun"
+                    f"{file.name} could not be read ({error}): it is now {aside.name}"
                 )
             if (content := edit(entries)) is not None:
-                _write(file, content)
+                _write(target, content)
+        note = note and f"{note}, a new one begun"
     except OSError as error:
-        text = (
-            f"{what} is not kept: {file.absolute()}: {_reason(error)}. Make room and"
-            f" allow writing there, or run %env {VARIABLE}=/another/folder/"
-            "progress.json; then run this cell again"
-        )
+        text = f"{what} is not kept: {_trouble(file, error)}; then run this cell again"
         told, _told[file] = _told.get(file), text
-        return note if told == text else " ".join(filter(None, (note, text)))
+        return note if told == text else "; ".join(filter(None, (note, text)))
     _told.pop(file, None)
     return note
 
@@ -81,7 +78,7 @@ def change(
 def load(file: Path, entries_of: Callable[[Any], Entries]) -> Entries:
     """{} where there is no file; OSError or ValueError where it cannot be read."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")  # Windows editors put a mark before it
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:
@@ -110,6 +107,16 @@ def _write(file: Path, content: Any) -> None:
         os.replace(draft, file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _trouble(file: Path, error: OSError) -> str:
+    """What is wrong, and the remedy."""
+    if isinstance(error, LockError | TimeoutError):
+        return str(error)
+    return (
+        f"{file}: {_reason(error)}. Make room and allow writing there, or run"
+        f" %env {VARIABLE}=/another/folder/progress.json"
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -67,6 +67,34 @@ def test_progress_and_leaderboard_on_a_full_disk(progress_path, answer):
     assert record() == ""  # there is room again
 
 
+def test_a_broken_file_on_a_full_disk_is_set_aside_and_no_new_one_claimed(
+    progress_path, answer
+):
+    progress_path.write_text("{")
+
+    def work():
+        full(0)
+        return record()
+
+    said = answer(work)
+    assert "it is now progress.json.broken; your progress is not kept: " in said
+    assert os.listdir(progress_path.parent) == ["progress.json.broken"]
+
+
+def test_trouble_with_the_lock_is_not_put_on_the_progress_file(
+    progress_path, tmp_path, monkeypatch
+):
+    folder = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "file" / "no folder"))
+    folder.mkdir()
+    (folder / "file").touch()
+    said = record()
+    assert "your progress is not kept: its lock cannot be made, /" in said
+    assert "(Not a directory): set TMPDIR to a folder" in said
+    assert ".lock" in said and str(progress_path) not in said
+    assert not progress_path.exists()
+
+
 def test_a_saved_run_on_a_full_disk(tmp_path, answer):
     path = tmp_path / "run.pt"
     trainer().run(2).save(path)

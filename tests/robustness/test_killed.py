@@ -9,6 +9,7 @@ import time
 import pytest
 from cases import measurement, numbers, record, trainer
 
+from moe_lib.course import kept_file
 from moe_lib.course.long_runs import part_of, run
 from moe_lib.course.measurements import stored
 from moe_lib.locking import locked
@@ -80,6 +81,19 @@ def hold(path, flag):
     with locked(path):
         flag.touch()
         time.sleep(60)
+
+
+def test_a_holder_that_hangs_is_what_is_told(
+    progress_path, tmp_path, start, monkeypatch
+):
+    holder = start(hold, progress_path, flag := tmp_path / "held")
+    while not flag.exists():
+        time.sleep(0.01)
+    monkeypatch.setattr(kept_file, "locked", lambda file: locked(file, patience=0.1))
+    said = record()
+    assert said.startswith("your progress is not kept: another process holds its lock")
+    assert "close the other notebook; then run this cell again" in said
+    holder.kill()
 
 
 def test_a_lock_ends_with_its_holder(progress_path, tmp_path, start):
