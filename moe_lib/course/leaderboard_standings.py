@@ -63,7 +63,7 @@ class Board:
 
 def _file() -> Path | None:
     beside = progress_file.path()
-    return beside and beside.with_name("leaderboard.json")
+    return beside and beside.parent / "leaderboard.json"
 
 
 def kept() -> tuple[dict[str, Result], str]:
@@ -97,6 +97,6 @@ def _results_of(content: Any) -> dict[str, Result]:
         numbers = [n for one in results.values() for n in asdict(one).values()]
         if all(map(math.isfinite, numbers)):
             return results
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, OverflowError):
         pass
     raise ValueError("it is no file of results")

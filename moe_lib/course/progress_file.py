@@ -1,8 +1,9 @@
 """What the reader has passed so far, kept in a small file beside the notebooks.
 
-The file is ``progress.json`` in the current folder, which for a notebook is its own;
-the environment variable MOE_LIB_PROGRESS names another one, or says "off". Deleting
-it only forgets. It is plain JSON in UTF-8:
+The file is ``progress.json`` in the current folder, which for a notebook is its own,
+and for the copies in ``chapters/my_work/DATE`` that of the chapters; the environment
+variable MOE_LIB_PROGRESS names another one, or says "off". Deleting it only forgets.
+It is plain JSON in UTF-8:
 
     {
       "format": 1,
@@ -33,12 +34,23 @@ from moe_lib.course.checking import Verdict
 from moe_lib.course.kept_file import VARIABLE, Entries
 
 FORMAT = 1
+GRADEBOOK = "MOE_LIB_GRADEBOOK"  # goes before VARIABLE: a notebook may set that one
+MANY = 10**9  # attempts; more are no count, and no number that every program reads
 
 
 def path() -> Path | None:
     """Where progress is kept; None where it is switched off."""
-    name = os.environ.get(VARIABLE) or "progress.json"
-    return None if name.strip().lower() == "off" else Path(name).expanduser()
+    name = os.environ.get(GRADEBOOK) or os.environ.get(VARIABLE, "")
+    name = name.strip(" \"'")  # %env takes quotes for a part of the name
+    if name.lower() == "off":
+        return None
+    try:
+        here = Path.cwd()
+    except OSError:  # deleted; writing will say so
+        here = Path()
+    if not name and here.match("chapters/my_work/*"):
+        here = here.parent.parent
+    return here / os.path.expanduser(name or "progress.json")
 
 
 def read() -> tuple[Entries, str]:
@@ -95,6 +107,7 @@ def _is_entry(entry: Any) -> bool:
         isinstance(entry, dict)
         and entry.get("state") in ("passed", "tried")
         and isinstance(entry.get("attempts"), int)
+        and 0 <= entry["attempts"] < MANY
         and isinstance(entry.get("diagnosis"), str)
         and isinstance(entry.get("first_passed"), str | None)
     )

@@ -152,13 +152,13 @@ def read(path: Path, item: Measurement) -> dict[str, Any]:
     """What is stored, complete or not.
 
     Raises:
-        ResultsError: no file, not JSON, edited by hand, or made with another
-            configuration or other seeds.
+        ResultsError: no file, not JSON, edited by hand, or made with other settings.
     """
     if not path.exists():
-        raise ResultsError(f"{item.name} is not measured yet: run {item.command}")
+        what = f"is not measured yet (if deleted, `git checkout -- {path}` has it)"
+        raise ResultsError(f"{item.name} {what}: run {item.command}")
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8-sig"))
         body = {key: value for key, value in data.items() if key != "digest"}
         genuine = data["digest"] == digest(body)
     except (OSError, ValueError, LookupError, AttributeError, RecursionError) as e:

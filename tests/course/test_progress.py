@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from moe_lib.course import exercise, progress, progress_file
+from moe_lib.course import leaderboard_standings as standings
 from moe_lib.course.checking import FAILS, PASSES, Verdict
 from moe_lib.course.exercises import find
 
@@ -50,6 +51,61 @@ def test_the_file_stands_in_the_current_folder(tmp_path, monkeypatch, progress_p
     monkeypatch.chdir(tmp_path)
     assert progress_file.record(passing()) == ""
     assert progress_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        ("chapters/my_work/2026-01-31", "chapters/progress.json"),
+        ("my_work/course/chapters", "my_work/course/chapters/progress.json"),
+    ],
+)
+def test_copies_in_my_work_share_the_chapters_progress(
+    tmp_path, monkeypatch, folder, file
+):
+    monkeypatch.delenv(progress_file.VARIABLE)
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    assert progress_file.record(passing()) == ""
+    assert list(entries(tmp_path / file)) == ["01.4"]
+    monkeypatch.setenv(progress_file.VARIABLE, "own.json")
+    assert progress_file.path() == tmp_path / folder / "own.json"
+
+
+def test_names_as_people_type_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = {
+        '"sub/p.json"': "sub/p.json",
+        "'sub/p.json'": "sub/p.json",
+        " ": "progress.json",
+        "~nosuchuser/p.json": "~nosuchuser/p.json",
+    }
+    for name, path in wanted.items():
+        monkeypatch.setenv(progress_file.VARIABLE, name)
+        assert progress_file.path() == tmp_path / path
+    monkeypatch.setenv(progress_file.VARIABLE, '"off"')
+    assert progress_file.path() is None
+
+
+@pytest.mark.parametrize("name", [".", "/", "..", "/proc/p.json", "x" * 300])
+def test_names_that_cannot_be_files_are_told(tmp_path, monkeypatch, name):
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    monkeypatch.setenv(progress_file.VARIABLE, name)
+    assert progress_file.record(passing()).startswith("your progress is not kept: ")
+    assert isinstance(repr(progress()), str)
+    standings.kept()
+
+
+def test_a_folder_that_is_gone_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv(progress_file.VARIABLE)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "your progress is not kept: progress.json: " in progress_file.record(
+        passing()
+    )
+    assert "no exercise passed" in repr(progress())
 
 
 def test_progress_can_be_switched_off(tmp_path, monkeypatch):

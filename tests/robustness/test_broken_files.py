@@ -24,6 +24,7 @@ BROKEN = {
     "another kind": b'{"a": {"b": 1}}',
     "a list": b"[1]",
 }
+MARK = b"\xef\xbb\xbf"  # Windows editors begin a text with it
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
@@ -45,6 +46,38 @@ def test_progress_of_a_newer_edition_is_not_lost(progress_path):
     assert "its format 2 is of a newer edition" in repr(progress())
     assert "give the file its name back" in record()
     assert progress_path.with_name("progress.json.broken").read_text() == newer
+
+
+def test_numbers_too_long_for_a_file_are_refused(progress_path):
+    entry = {"01.4": {**GOOD, "state": "tried", "attempts": 10**4299}}
+    progress_path.write_text(json.dumps({"format": 1, "exercises": entry}))
+    assert "it is no progress file" in record()
+
+
+def test_what_a_windows_editor_saved_is_read(progress_path):
+    content = {"format": 1, "exercises": {"01.1": GOOD}}
+    progress_path.write_bytes(MARK + json.dumps(content).encode())
+    assert repr(progress()).startswith("exercises passed: 1 of")
+    assert record("01.2") == ""
+    assert repr(progress()).startswith("exercises passed: 2 of")
+
+
+def test_a_linked_file_is_written_where_it_lies(progress_path, tmp_path):
+    real = tmp_path / "dropbox" / "progress.json"
+    progress_path.symlink_to(real)
+    for number in (1, 2):
+        assert record(f"01.{number}") == "" and progress_path.is_symlink()
+    assert len(json.loads(real.read_text())["exercises"]) == 2
+    real.write_text("{")
+    assert "it is now progress.json.broken, a new one begun" in record()
+    assert real.with_name("progress.json.broken").read_text() == "{"
+    assert progress_path.is_symlink()
+
+
+def test_a_link_to_itself_is_told(progress_path):
+    progress_path.symlink_to(progress_path)
+    assert "Too many levels of symbolic links" in record()
+    assert "Too many levels of symbolic links" in repr(progress())
 
 
 def test_a_folder_of_that_name_is_left_alone(progress_path):
@@ -76,6 +109,8 @@ WRONG_RESULTS = [
     '{"mine": {"bits": "2", "steps": 1, "seconds": 1, "flops": 1, "parameters": 1}}',
     '{"mine": {"bits": NaN, "steps": 1, "seconds": 1, "flops": 1, "parameters": 1}}',
     '{"mine": {"bits": 2}}',
+    f'{{"mine": {{"bits": {10**400}, "steps": 1, "seconds": 1, "flops": 1,'
+    ' "parameters": 1}}',
     '{"mine": 2}',
 ]
 
@@ -97,6 +132,9 @@ def test_a_broken_result_is_refused_and_measured_anew(tmp_path, content, capsys)
     item, folder = measurement(), tmp_path / "results"
     run(item, folder)
     good = stored(item, folder)["x"]
+    whole = (folder / "99-tiny.json").read_bytes()
+    (folder / "99-tiny.json").write_bytes(MARK + whole)
+    assert torch.equal(stored(item, folder)["x"], good)
     (folder / "99-tiny.json").write_bytes(content)
     with pytest.raises(ResultsError, match=r"99-tiny .*: run python -m"):
         stored(item, folder)
