@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -140,6 +141,18 @@ def test_a_large_notebook_is_refused(tmp_path):
     large = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     with pytest.raises(notebooks.ChapterError, match=r"1\.60 MB"):
         notebook_file.write(large, tmp_path / "01_large.ipynb")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_notebook_that_cannot_be_written_leaves_no_draft(tmp_path, monkeypatch):
+    def full(draft, text, encoding):
+        draft.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    empty = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        notebook_file.write(empty, tmp_path / "01.ipynb")
     assert not list(tmp_path.iterdir())
 
 

@@ -60,6 +60,9 @@ def write(notebook: dict, path: Path) -> str:
     if str(ROOT) in json.dumps(json.loads(text)["cells"]):
         raise ChapterError(f"{path.name} would tell this machine's path {ROOT}")
     draft = path.with_suffix(".ipynb.new")
-    draft.write_text(text, "utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, "utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return f"{size / 1000:.0f} kB"
