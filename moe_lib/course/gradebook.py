@@ -9,6 +9,7 @@ notebook is executed from top to bottom, quick profile, in a fresh kernel and an
 folder, and what the course's checks then say is the table. **That runs students' code
 with your rights**: do it in a container or an account that has nothing to lose. And a
 notebook can write its own marks as well, so read the answers that you do not believe.
+Ctrl-C ends it with the table of those that have run.
 
 A folder gives its ``progress.json``; where it has none, all its ``*.json`` and the
 ``progress.json`` of the folders in it; with ``--run`` the notebooks in it. The exit
@@ -19,99 +20,18 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import os
 import sys
-import tempfile
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from moe_lib.course import progress_file
 from moe_lib.course.exercises import chapters, tasks
+from moe_lib.course.submissions import Student, collect, passed_over, read, run
 
 UNKNOWN = "(not in this edition)"
 ONE = ("exercise", "title", "state", "attempts", "first passed", "last diagnosis")
-
-
-@dataclass(frozen=True)
-class Student:
-    """Entries by exercise id, as in `progress_file`; problem: why they are not all."""
-
-    name: str
-    entries: dict[str, dict[str, Any]]
-    problem: str = ""
-
-    @property
-    def unknown(self) -> list[str]:
-        """Ids that no chapter of this edition has."""
-        known = {task.id for chapter in chapters() for task in tasks(chapter)}
-        return sorted(self.entries.keys() - known)
-
-
-def read(file: Path, name: str) -> Student:
-    """What a progress file says; never raises."""
-    try:
-        if not file.exists():
-            raise FileNotFoundError("there is no such file")
-        return Student(name, progress_file.load(file))
-    except (OSError, ValueError) as error:
-        return Student(name, {}, f"{file} cannot be read: {error}")
-
-
-def run(notebook: Path, name: str, *, seconds: float = 300) -> Student:
-    """What the checks say of a notebook's answers; seconds: limit of each cell.
-
-    Cells that raise do not stop it; one that takes too long does, and what was passed
-    before it counts. Never raises, but for Ctrl-C.
-    """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "progress.json"
-        own = {progress_file.VARIABLE: str(file), "MOE_LIB_PROFILE": "quick"}
-        os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel
-        problem = ""
-        try:
-            import nbformat  # JupyterLab brings both; Colab and the library need none
-            from nbclient import NotebookClient
-
-            NotebookClient(
-                nbformat.read(notebook, as_version=4),
-                timeout=seconds,
-                kernel_name="python3",
-                allow_errors=True,
-                extra_arguments=["--log-level=40"],  # errors only
-                resources={"metadata": {"path": folder}},
-            ).execute(env={**os.environ, **own, "MOE_LIB_BARS": "0"})
-        except Exception as error:  # no notebook, no kernel, too slow, a dead kernel
-            reason = str(error).partition("\n")[0]
-            problem = f"{notebook} did not run to its end: {reason}"
-        done = read(file, name) if file.exists() else Student(name, {})
-    return Student(name, done.entries, problem or done.problem)
-
-
-def collect(place: Path, *, notebooks: bool = False) -> list[tuple[Path, str]]:
-    """The files of a folder, or the file itself, each with its owner's name."""
-    own = place / "progress.json"
-    if not place.is_dir():
-        found, above = {place}, place.parent.parent
-    elif notebooks:
-        found, above = set(place.rglob("*.ipynb")), place
-    elif own.exists():
-        found, above = {own}, place.parent
-    else:
-        found, above = {*place.glob("*.json"), *place.rglob("progress.json")}, place
-    return [
-        (file, _name(file, above))
-        for file in sorted(found)
-        if ".ipynb_checkpoints" not in file.parts
-    ]
-
-
-def _name(file: Path, above: Path) -> str:
-    """ "class/anna/progress.json" and "class/anna.json" in "class" -> "anna"."""
-    owner = file.parent if file.name == "progress.json" else file.with_suffix("")
-    name = str(owner.relative_to(above))
-    return owner.resolve().name if name == "." else name
 
 
 def one(student: Student) -> list[Sequence[object]]:
@@ -127,8 +47,8 @@ def _row(student: Student, id: str, title: str) -> Sequence[object]:
     entry = student.entries.get(id)
     if entry is None:
         return id, title, "open", 0, "", ""
-    return (id, title, entry["state"], entry["attempts"], entry["first_passed"] or "",
-            entry["diagnosis"])  # fmt: skip
+    first = entry.get("first_passed") or ""
+    return id, title, entry["state"], entry["attempts"], first, entry["diagnosis"]
 
 
 def many(students: Sequence[Student]) -> list[Sequence[object]]:
@@ -146,7 +66,8 @@ def many(students: Sequence[Student]) -> list[Sequence[object]]:
 def _safe(cell: object, spreadsheet: bool) -> str:
     """Others wrote it: no control characters in a terminal, no formula in a cell."""
     text = "".join(c if c.isprintable() else " " for c in str(cell))
-    return f"'{text}" if spreadsheet and text.startswith(tuple("=+-@")) else text
+    formula = text.lstrip().startswith(tuple("=+-@"))
+    return f"'{text}" if spreadsheet and formula else text
 
 
 def show(rows: Sequence[Sequence[object]], as_csv: bool) -> None:
@@ -173,27 +94,51 @@ def main() -> int:
     told = "limit of a notebook's cell: %(default)s"
     parser.add_argument("--seconds", type=float, default=300, help=told)
     options = parser.parse_args()
-    students, problems = [], []
+    if isinstance(sys.stdout, io.TextIOWrapper):  # Excel needs the mark of utf-8-sig
+        encoding = "utf-8-sig" if options.csv else None
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")
+    files, problems = [], []
     for place in options.places:
-        files = collect(place, notebooks=options.run)
-        for file, name in files:
-            limit = {"seconds": options.seconds} if options.run else {}
-            students.append((run if options.run else read)(file, name, **limit))
-        if not files:
+        files += (found := collect(place, notebooks=options.run))
+        if not found:
             problems.append(f"{place} has no progress file or notebook in it")
+        elif not options.run:
+            problems += passed_over(place, found)
+    students = []
+    try:
+        for file, name in _told_apart(files):
+            if options.run:
+                print(f"{len(students) + 1} of {len(files)}: {file}", file=sys.stderr)
+                students.append(run(file, name, seconds=options.seconds))
+            else:
+                students.append(read(file, name))
+    except KeyboardInterrupt:
+        missing = f"{len(files) - len(students)} of {len(files)}"
+        problems.append(f"stopped: {missing} have not run to the end")
     problems += [student.problem for student in students if student.problem]
     readable = [s for s in students if s.entries or not s.problem]
-    notes = []
-    if len(students) == 1 and readable:
+    notes = [student.note for student in students if student.note]
+    if len(files) == 1 and readable:
         show(one(readable[0]), options.csv)
     elif readable:
         show(many(readable), options.csv)
-        notes = [f"{s.name}: {', '.join(s.unknown)} {UNKNOWN}" for s in readable
-                 if s.unknown]  # fmt: skip
+        notes += [f"{s.name}: {', '.join(s.unknown)} {UNKNOWN}" for s in readable
+                  if s.unknown]  # fmt: skip
     for text in notes + problems:
         print(_safe(text, False), file=sys.stderr)
+    sys.stdout.flush()
     return bool(problems)
 
 
+def _told_apart(files: list[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """Two of one name get the names of their files."""
+    counts = Counter(name for _, name in set(files))
+    return [(file, name if counts[name] == 1 else str(file)) for file, name in files]
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # as by | head: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

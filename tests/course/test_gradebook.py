@@ -1,12 +1,15 @@
 """The gradebook says what the course's own checks recorded, and stops at nothing."""
 
+import codecs
 import csv
 import inspect
-import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import nbformat
 import pytest
@@ -28,7 +31,8 @@ def told(capsys, monkeypatch):
         capsys.readouterr()
         status = int(gradebook.main())
         said = capsys.readouterr()
-        return status, said.out.splitlines(), said.err.splitlines()
+        out = said.out.removeprefix("\ufeff")  # by which Excel knows UTF-8
+        return status, out.splitlines(), said.err.splitlines()
 
     return command
 
@@ -87,6 +91,52 @@ def test_a_folder_with_a_progress_file_is_one_student_s(answers, tmp_path, told)
     assert status == 0 and out[0].startswith("exercise") and "01.1" in out[1]
 
 
+def test_a_file_of_its_own_does_not_hide_a_class(answers, tmp_path, told):
+    answers(tmp_path / "class" / "progress.json", ["01.1"])
+    answers(tmp_path / "class" / "anna" / "progress.json", ["01.1"])
+    answers(tmp_path / "class" / "my_work" / "2026-01-31" / "progress.json", ["01.1"])
+    status, _, err = told(tmp_path / "class")
+    assert status == 1
+    assert "progress.json stands for the whole folder: 1 below it are not" in err[0]
+
+
+def test_two_of_one_name_are_told_apart(answers, tmp_path, told):
+    files = [answers(tmp_path / year / "x" / "anna.json", ["01.1"]) for year in "12"]
+    _, out, _ = told(*files)
+    assert [line.split()[0] for line in out[2:]] == [str(file) for file in files]
+
+
+def test_an_entry_without_its_date_is_shown(answers, tmp_path, told):
+    file = answers(tmp_path / "anna.json", ["01.1"])
+    content = json.loads(file.read_text())
+    del content["exercises"]["01.1"]["first_passed"]
+    file.write_text(json.dumps(content))
+    status, out, _ = told(file)
+    assert status == 0 and out[1].split()[-2:] == ["passed", "1"]
+
+
+def command(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "moe_lib.course.gradebook", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment,
+    )  # fmt: skip
+
+
+def test_names_that_the_terminal_cannot_show(answers, tmp_path):
+    file = answers(tmp_path / "Łucja" / "progress.json", ["01.1"])
+    files = [file, answers(tmp_path / "b.json")]
+    out, err = command(*files, PYTHONIOENCODING="cp1252").communicate()
+    assert b"?ucja" in out and b"Traceback" not in err
+    out, _ = command("--csv", *files, PYTHONIOENCODING="cp1252").communicate()
+    assert out.startswith(codecs.BOM_UTF8) and "Łucja".encode() in out
+
+
+def test_nobody_reads_to_the_end(answers, tmp_path):
+    process = command(answers(tmp_path / "anna.json", ["01.1"]))
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 1
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"format": 2}', "[" * 100_000, None])
 def test_what_is_broken_is_named_and_the_rest_goes_on(answers, tmp_path, told, text):
     good = answers(tmp_path / "good.json", ["01.1"])
@@ -123,11 +173,12 @@ def test_nothing_that_students_write_reaches_terminal_or_spreadsheet(
     file = answers(tmp_path / "anna.json", wrong=True)
     content = json.loads(file.read_text())
     content["exercises"]["01.4"]["diagnosis"] = "=1+1\x1b[2J\nnew"
+    content["exercises"]["01.4"]["first_passed"] = "  =1+1"
     file.write_text(json.dumps(content))
     _, out, _ = told(file)
     assert out[-1].endswith("=1+1 [2J new")
     _, out, _ = told("--csv", file)
-    assert [row[-1] for row in csv.reader(out)][-1] == "'=1+1 [2J new"
+    assert list(csv.reader(out))[-1][-2:] == ["'  =1+1", "'=1+1 [2J new"]
 
 
 def answer_cell(id, source):
@@ -157,7 +208,7 @@ def test_a_submitted_notebook_is_run_and_judged(answers, tmp_path, told):
     answers(notebook.parent / "progress.json", ["01.3"])  # claimed, and not believed
     status, out, err = told("--run", "--csv", notebook.parent)
     states = {row["exercise"]: row["state"] for row in csv.DictReader(out)}
-    assert (status, err) == (0, [])
+    assert (status, err) == (0, [f"1 of 1: {notebook}"])
     assert states == {task.id: "open" for task in exercises("01")} | {
         "01.4": "passed", "01.1": "tried",
     }  # fmt: skip
@@ -167,22 +218,61 @@ def test_one_that_does_not_end_is_stopped_and_told(tmp_path, told):
     endless = [*CELLS[:2], "while True:\n    pass"]
     notebook = submitted(tmp_path / "ben" / "01.ipynb", endless)
     status, out, err = told("--run", "--seconds", "15", notebook)
-    assert status == 1 and len(err) == 1
-    assert "did not run to its end" in err[0] and str(notebook) in err[0]
+    assert status == 1 and len(err) == 2
+    assert "did not run to its end" in err[1] and str(notebook) in err[1]
     assert any(line.startswith("01.4") and "passed" in line for line in out)
 
 
 def test_what_is_no_notebook_is_told_by_the_command(tmp_path):
     file = tmp_path / "anna.ipynb"
     file.write_text("{")
-    done = subprocess.run(
-        [sys.executable, "-m", "moe_lib.course.gradebook", "--run", file],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith(f"{file} did not run to its end: ")
-    assert len(io.StringIO(done.stderr).readlines()) == 1
+    process = command("--run", file)
+    out, err = process.communicate()
+    assert process.returncode == 1 and out == b""
+    first, second = err.decode().splitlines()
+    assert first == f"1 of 1: {file}"
+    assert second.startswith(f"{file} did not run to its end: ")
+
+
+@pytest.mark.parametrize("where", ["off", "OUTSIDE"])
+def test_a_notebook_that_names_its_own_progress_file_is_judged(tmp_path, told, where):
+    elsewhere = tmp_path / "teacher" / "progress.json"
+    where = where.replace("OUTSIDE", str(elsewhere))
+    cells = [f"%env {progress_file.VARIABLE}={where}", *CELLS[:2]]
+    status, out, _ = told("--run", submitted(tmp_path / "ben" / "01.ipynb", cells))
+    assert status == 0 and not elsewhere.exists()
+    assert any(line.startswith("01.4") and "passed" in line for line in out)
+
+
+def test_a_notebook_that_records_nothing_is_told(tmp_path, told):
+    notebook = submitted(tmp_path / "ben" / "01.ipynb", ["import nothing_of_that_name"])
+    status, _, err = told("--run", notebook)
+    assert status == 0
+    assert err[1].startswith(f"{notebook} recorded nothing: ")
+
+
+def test_control_c_prints_what_is_known_and_leaves_no_kernel(tmp_path):
+    submitted(tmp_path / "anna" / "01.ipynb", CELLS[:2])
+    begun = tmp_path / "begun"
+    draft = "import os, time; open('draft', 'w').write(str(os.getpid()))"
+    endless = f"{draft}; os.rename('draft', {str(begun)!r}); time.sleep(100)"
+    for name in ("ben", "carl"):
+        submitted(tmp_path / name / "01.ipynb", [endless])
+    process = command("--run", tmp_path)
+    until = time.monotonic() + 60
+    while not begun.exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    told = err.decode().splitlines()
+    assert process.returncode == 1 and b"Traceback" not in err
+    assert told[-1] == "stopped: 2 of 3 have not run to the end"
+    assert [line.split(" ")[0] for line in told[:-1]] == ["1", "2"]
+    name, *_, total = out.splitlines()[-1].split()
+    assert (name, total) == (b"anna/01", b"1")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
 
 
 def test_the_teachers_page_has_every_exercise_and_every_chapter():
