@@ -1,6 +1,6 @@
 # The habitual commands; README.md has the same lines for those without make.
 # Everything runs in .venv, which is made on first use and renewed when
-# pyproject.toml or constraints.txt change.
+# pyproject.toml or constraints.txt change, this folder moves or its Python is gone.
 
 SHELL := /bin/sh
 export OMP_NUM_THREADS := 1
@@ -13,20 +13,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
 OLDEST := .venv-oldest
-PYTEST := $(BIN)/pytest -q -p no:cacheprovider
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NOTEBOOKS := $(wildcard chapters/[0-9]*.ipynb)
 PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
+# .venv/ready names the folder that the course was installed from.
+STALE := $(shell test ! -e $(VENV)/ready || { $(BIN)/python -c '' 2>/dev/null && \
+	{ test ! -s $(VENV)/ready || test "$$(cat $(VENV)/ready)" = "$(CURDIR)"; }; } || echo stale)
 # More for jupyter lab, such as LAB_ARGS="--no-browser --port 9999".
 LAB_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab update test $(PARTS) test-colab test-oldest notebooks book lint format clean
+.PHONY: help lab update test $(PARTS) test-colab test-oldest notebooks book lint format clean stale
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
 
 lab: $(VENV)/ready ## open the course in JupyterLab
-	JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(BIN)/jupyter-lab \
+	JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(BIN)/python -m jupyterlab \
 		--ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_start_here.ipynb \
 		$$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
 
@@ -85,16 +88,17 @@ clean: ## remove what was built (not the notebooks)
 
 define need-python
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || echo none)."; \
+		echo "Python 3.11 or newer is needed; $(or $(PYTHON),python3) is" \
+			"$$($(or $(PYTHON),python3) --version 2>/dev/null || echo 'not there')."; \
 		echo "Install one, then: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 endef
 
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt $(STALE)
 	$(need-python)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the course into $(VENV): minutes the first time, mostly torch"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 $(COLAB)/ready: tools/colab-requirements.txt
 	$(need-python)
