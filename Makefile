@@ -19,6 +19,8 @@ PARTS := test-library test-notebooks test-browser-1 test-browser-2 test-book
 # .venv/ready names the folder that the course was installed from.
 STALE := $(shell test ! -e $(VENV)/ready || { $(BIN)/python -c '' 2>/dev/null && \
 	{ test ! -s $(VENV)/ready || test "$$(cat $(VENV)/ready)" = "$(CURDIR)"; }; } || echo stale)
+# Nothing for the newest versions of all packages: make test CONSTRAINTS=
+CONSTRAINTS ?= constraints.txt
 # More for jupyter lab, such as LAB_ARGS="--no-browser --port 9999".
 LAB_ARGS ?=
 
@@ -97,7 +99,7 @@ $(VENV)/ready: pyproject.toml constraints.txt $(STALE)
 	$(need-python)
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the course into $(VENV): minutes the first time, mostly torch"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
 	@echo "$(CURDIR)" > $@
 
 $(COLAB)/ready: tools/colab-requirements.txt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from moe_lib.locking import locked
+from moe_lib.locking import LockError, locked
 
 if TYPE_CHECKING:
     from moe_lib.training import Trainer
@@ -31,6 +31,8 @@ def write(state: dict[str, Any], path: Path) -> None:
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
+    except LockError as error:
+        raise OSError(f"{path} is not saved: {error}") from None
     except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter
         raise OSError(
             f"{path} is not saved ({str(error).splitlines()[0]}): make room there, or"

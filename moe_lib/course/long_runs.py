@@ -24,7 +24,7 @@ from moe_lib.course.stored_results import (
     read,
     write,
 )
-from moe_lib.locking import locked
+from moe_lib.locking import LockError, locked
 from moe_lib.running import progress
 
 
@@ -50,6 +50,8 @@ def run(item: Measurement, folder: Path = FOLDER, *, again: bool = False) -> Non
         raise ResultsError(
             f"{item.name} is being measured by another process: let it end"
         ) from None
+    except LockError as problem:
+        raise ResultsError(f"{item.name} is not measured: {problem}") from None
 
 
 def _run(item: Measurement, folder: Path, again: bool) -> None:

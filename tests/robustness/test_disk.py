@@ -84,7 +84,7 @@ def test_a_broken_file_on_a_full_disk_is_set_aside_and_no_new_one_claimed(
 def test_trouble_with_the_lock_is_not_put_on_the_progress_file(
     progress_path, tmp_path, monkeypatch
 ):
-    folder = tmp_path / "temporary"
+    folder, ready = tmp_path / "temporary", trainer().run(1)
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "file" / "no folder"))
     folder.mkdir()
     (folder / "file").touch()
@@ -93,6 +93,10 @@ def test_trouble_with_the_lock_is_not_put_on_the_progress_file(
     assert "(Not a directory): set TMPDIR to a folder" in said
     assert ".lock" in said and str(progress_path) not in said
     assert not progress_path.exists()
+    with pytest.raises(OSError, match=r"run\.pt is not saved: its lock cannot be made"):
+        ready.save(tmp_path / "run.pt")
+    with pytest.raises(ResultsError, match="is not measured: its lock cannot be made"):
+        run(measurement(), tmp_path)
 
 
 def test_a_saved_run_on_a_full_disk(tmp_path, answer):
