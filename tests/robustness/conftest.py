@@ -2,8 +2,10 @@
 
 import multiprocessing
 import tempfile
+import threading
 
 import pytest
+from tqdm import tqdm
 
 from moe_lib.course import kept_file
 
@@ -26,8 +28,14 @@ def start():
     """``start(function, *args)``: a process, killed at the latest after the test."""
     processes = []
 
+    def alone(function, *args):
+        # tqdm's lock is shared with us: killed while it has it, the process would keep
+        # it for ever, and the next bar of ours would wait
+        tqdm.set_lock(threading.RLock())
+        function(*args)
+
     def begin(function, *args):
-        processes.append(FORK.Process(target=function, args=args))
+        processes.append(FORK.Process(target=alone, args=(function, *args)))
         processes[-1].start()
         return processes[-1]
 
