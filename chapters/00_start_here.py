@@ -17,7 +17,7 @@
 #
 # **What is a mixture of experts, and how do you use this course?**
 #
-# *Reading:* ten minutes · *Running:* about ten seconds on two CPU cores ·
+# *Reading:* ten minutes · *Running:* 10 seconds on two CPU cores ·
 # *You need:* some PyTorch
 #
 # We will see

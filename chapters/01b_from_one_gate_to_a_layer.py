@@ -22,7 +22,7 @@
 # Algorithm", 1994; Eigen, Ranzato and Sutskever, "Learning Factored
 # Representations in a Deep Mixture of Experts", 2013; Bengio, Léonard and
 # Courville on gradients through hard choices, 2013 · *Reading:* 30 minutes ·
-# *Running:* 35 seconds on two CPU cores, full profile six minutes · *Builds on:*
+# *Running:* 30 seconds on two CPU cores, full profile six minutes · *Builds on:*
 # [chapter 1](01_adaptive_mixtures.ipynb)
 #
 # We will see

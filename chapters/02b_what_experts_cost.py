@@ -19,7 +19,7 @@
 # notice that your mixture is broken?**
 #
 # *Paper:* Shazeer et al., "Outrageously Large Neural Networks", ICLR 2017,
-# section 3 and appendix B · *Reading:* 30 minutes · *Running:* 25 seconds on
+# section 3 and appendix B · *Reading:* 30 minutes · *Running:* 20 seconds on
 # two CPU cores · *Builds on:*
 # [chapter 2](02_outrageously_large.ipynb)
 #

@@ -20,7 +20,7 @@
 #
 # *Paper:* Lepikhin, Lee, Xu, Chen, Firat, Huang, Krikun, Shazeer and Chen,
 # "GShard: Scaling Giant Models with Conditional Computation and Automatic
-# Sharding", ICLR 2021 · *Reading:* 30 minutes · *Running:* 45 seconds on two CPU
+# Sharding", ICLR 2021 · *Reading:* 30 minutes · *Running:* 40 seconds on two CPU
 # cores · *Builds on:* [chapter 2](02_outrageously_large.ipynb) and
 # [2b](02b_what_experts_cost.ipynb)
 #

@@ -20,7 +20,7 @@
 #
 # *Paper:* Lepikhin et al., "GShard: Scaling Giant Models with Conditional
 # Computation and Automatic Sharding", ICLR 2021, sections 3 to 5 ·
-# *Reading:* 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
+# *Reading:* 30 minutes · *Running:* 25 seconds on two CPU cores · *Builds on:*
 # [chapter 3](03_gshard.ipynb)
 #
 # We will see

@@ -20,7 +20,7 @@
 #
 # *Paper:* Fedus, Zoph and Shazeer, "Switch Transformers: Scaling to Trillion
 # Parameter Models with Simple and Efficient Sparsity", JMLR 2022 (2021) ·
-# *Reading:* 30 minutes · *Running:* 35 seconds on two CPU cores · *Builds on:*
+# *Reading:* 30 minutes · *Running:* 30 seconds on two CPU cores · *Builds on:*
 # [chapter 3](03_gshard.ipynb)
 #
 # We will see

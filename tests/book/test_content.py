@@ -9,8 +9,8 @@ import pytest
 
 import api
 import readme
-from catalogue import LIMITS, catalogue, times
-from sources import CHAPTERS, ROOT, chapter_names, repository
+from catalogue import LIMITS, catalogue, duration, times
+from sources import CHAPTERS, ROOT, chapter_names, repository, source_cells
 
 LIBRARY = "\n".join(
     path.read_text("utf-8") for path in (ROOT / "moe_lib").rglob("*.py")
@@ -50,6 +50,13 @@ def test_the_course_takes_no_longer_than_promised():
     assert set(seconds) == set(chapter_names())
     assert sum(seconds.values()) <= LIMITS["course"]
     assert max(seconds.values()) <= LIMITS["chapter"]
+
+
+def test_chapters_say_the_seconds_that_were_measured():
+    for chapter in catalogue():
+        text = source_cells(CHAPTERS / f"{chapter.name}.py")[0]["source"]
+        stated = re.search(r"\*Running:\* (\d+) seconds", text)[1]
+        assert duration(chapter.seconds) == f"{stated} s", chapter.name
 
 
 def test_the_index_of_terms_is_in_order_and_says_where():
