@@ -202,8 +202,8 @@ assert routing.kept.sum() == routing.tokens_per_expert.sum()
 # multiplies bf16 (a T4 does not). In between they come back to the processor,
 # where everything else is done, and what is smaller never leaves it. Numbers
 # then differ from ours as with another version of torch, and "seconds" are the
-# GPU's. `start(device="cpu")` leaves it alone. We had no GPU: tests show that
-# a run there is the same run, not how fast it is.
+# GPU's. `start(device="cpu")` leaves it alone. We had no GPU: tests on a
+# pretended one show that a run there is the same run, not how fast it is.
 #
 # **Your numbers.** Everything is seeded: run a chapter twice, and all printed
 # numbers are the same, seconds aside. Another processor changes last digits.
