@@ -20,7 +20,7 @@
 #
 # *Paper:* Jacobs, Jordan, Nowlan and Hinton, "Adaptive Mixtures of Local
 # Experts", Neural Computation 3(1), 79-87, 1991 · *Reading:* 30 minutes ·
-# *Running:* 55 seconds on two CPU cores, full profile four · *Builds on:*
+# *Running:* 55 seconds on two CPU cores, full profile four minutes · *Builds on:*
 # [chapter 0](00_start_here.ipynb)
 #
 # We will see
