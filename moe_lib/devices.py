@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 
-def best_device() -> torch.device:
-    """The GPU that torch uses, if it has one and that one computes; else the CPU.
+def best_device(trial: Callable[[torch.device], None]) -> torch.device:
+    """The GPU that torch uses, if it has one and that one passes; else the CPU.
 
-    A GPU too old for the installed torch is reported as there, and fails at its first
-    product: that is tried here, and the reason told in a warning.
+    A GPU too old for the installed torch is reported as there and fails at its first
+    kernel: the reason is told in a warning.
+
+    Args:
+        trial: computes something there; RuntimeError if it cannot be done.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     try:
         device = torch.device("cuda", torch.cuda.current_device())
-        weight = torch.ones(8, 8, device=device, requires_grad=True)
-        (weight @ weight).sum().backward()
-        weight.grad.sum().item()
+        trial(device)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         warnings.warn(

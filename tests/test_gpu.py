@@ -12,7 +12,7 @@ import torch
 
 import pretend_gpu
 from moe_lib import devices, training
-from moe_lib.course import start
+from moe_lib.course import setup, start
 from moe_lib.course.byte_runs import train_bytes
 from moe_lib.course.byte_setup import Setup as ByteSetup
 from moe_lib.course.leak_setup import Setup as LeakSetup
@@ -112,6 +112,18 @@ def test_a_run_there_is_the_run_here(elsewhere, run):
             assert (one - other).norm() < 1e-3 * other.norm(), name
 
 
+def tried():
+    """In the other process: what `start` would choose, and whether it drew anything."""
+    before = torch.get_rng_state()
+    with pretend_gpu.pretend_gpu() as gpu:
+        setup.one_step(gpu)
+    return torch.equal(torch.get_rng_state(), before)
+
+
+def test_start_tries_a_step_there_and_leaves_no_trace(elsewhere):
+    assert elsewhere(tried)
+
+
 def mix(gpu):
     torch.zeros(2, device=gpu) + torch.zeros(2)
 
@@ -177,6 +189,6 @@ def test_without_a_gpu_the_processor_and_with_a_broken_one_too(monkeypatch):
     def too_old(*shape, **kwargs):
         raise RuntimeError("CUDA error: no kernel image is available\nand more")
 
-    monkeypatch.setattr(torch, "ones", too_old)
+    monkeypatch.setattr(setup, "one_step", too_old)
     with pytest.warns(UserWarning, match="no kernel image is available\\): every"):
         assert start().device == torch.device("cpu")

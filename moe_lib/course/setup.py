@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from moe_lib.devices import best_device
+from moe_lib.devices import best_device, mixed_precision
 
 PROFILES = ("quick", "full")
 
@@ -58,9 +58,24 @@ def start(
         )
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    device = torch.device(device) if device is not None else best_device()
+    device = torch.device(device) if device is not None else best_device(one_step)
     _enable_colab_widgets()
     return Course(device, profile)
+
+
+def one_step(device: torch.device) -> None:
+    """A step of a mixture's training, as the chapters do it there."""
+    from moe_lib import MoE
+    from moe_lib.experts import Experts
+    from moe_lib.losses import load_balancing_loss
+    from moe_lib.routers import SwitchRouter
+
+    with torch.random.fork_rng(), mixed_precision(device):
+        moe = MoE(SwitchRouter(16, 4, capacity_factor=1.25), Experts(4, 16, 32))
+        y, routing = moe.to(device)(torch.randn(64, 16, device=device))
+        loss = y.float().square().mean() + load_balancing_loss(routing)
+    loss.backward()
+    moe.router.gate.weight.grad.sum().item()
 
 
 def _enable_colab_widgets() -> None:
