@@ -21,7 +21,7 @@
 # *Paper:* Shazeer, Mirhoseini, Maziarz, Davis, Le, Hinton and Dean,
 # "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts
 # Layer", ICLR 2017 · *Reading:* 30 minutes · *Running:* 60 seconds on two CPU
-# cores, full profile thirteen minutes · *Builds on:*
+# cores, full profile eight minutes · *Builds on:*
 # [chapter 1b](01b_from_one_gate_to_a_layer.ipynb)
 #
 # We will see
